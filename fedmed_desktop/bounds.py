@@ -20,6 +20,7 @@ PositiveInt = Annotated[int, Field(strict=True, ge=1, le=LARGEST_COUNT)]
 Whole = Annotated[int, Field(strict=True, ge=-LARGEST_COUNT, le=LARGEST_COUNT)]
 Number = Annotated[float, Field(strict=True, ge=-LARGEST_SCALAR, le=LARGEST_SCALAR)]
 Scalar = Annotated[float, Field(strict=True, ge=0, le=LARGEST_SCALAR)]
+Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 PositiveFloat = Annotated[float, Field(strict=True, gt=0, le=LARGEST_SCALAR)]
 
 

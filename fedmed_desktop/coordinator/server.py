@@ -140,7 +140,9 @@ class CoordinatorServer:
     async def _connected(self, connection: Visitor) -> None:
         if admitted := await self._entrance.introduced(connection):
             if admitted.member.role == "site":
-                connection.protocol.max_message_size = wire.longest_offer(self._host.spec.types)
+                spec = self._host.spec
+                told = spec.base.modules if "importance" in spec.method.needs else ()
+                connection.protocol.max_message_size = wire.longest_offer(spec.types, told)
             await self._serve(admitted, connection)
 
     async def _watch_members(self) -> None:

@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue
 from .. import events
 from ..bounds import Scalar
 from ..errors import UserFacingError
+from ..lora.module import Ranks
 from .drift import Drift
 from .plan import Frozen, Plan, References, Sha256
 from .secure_aggregation.values import Opening
@@ -77,6 +78,11 @@ class Combine(Frozen):
     def ranks(self) -> dict[str, int]:
         """The ranks that were planned, by site."""
         return {site: plan.rank for site, plan in self.plans.items()}
+
+    @property
+    def by_module(self) -> dict[str, Ranks]:
+        """Planned ranks by site, and by module where modules have their own."""
+        return {site: plan.by_module for site, plan in self.plans.items()}
 
 
 @dataclass(frozen=True)

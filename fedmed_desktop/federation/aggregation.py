@@ -60,7 +60,7 @@ def _weighed(due: Combine, spec: FederationSpec, sources: Sources) -> Combinatio
         weight = math.fsum(one for site, one in of_starts.items() if due.ranks[site] == rank)
         terms.append(Term(due.start, weight, CutSource(sources.start, rank, spec.cut)))
     goal = Goal(
-        rank=max(due.ranks.values()),
+        rank=None if any(plan.ranks for plan in due.plans.values()) else max(due.ranks.values()),
         frozen=sources.frozen,
         frozen_rank=spec.lora.frozen_rank,
         seed=spec.site_seed("", due.round + 1),

@@ -9,7 +9,7 @@ from typing import Final
 
 from ..errors import UserFacingError
 from ..lora import Module, algebra
-from ..lora.module import ModuleSource
+from ..lora.module import ModuleSource, rank_in
 from ..lora.room import Room
 from .plan import Plan
 from .spec import FederationSpec
@@ -72,7 +72,7 @@ def checked(adapter: ModuleSource, spec: FederationSpec, plan: Plan) -> Iterator
             raise UserFacingError(
                 "update.wrong_shape", module=name, found=str(module.shape), expected=str(tuple(shape))
             )
-        rank = min(plan.rank, *shape)
+        rank = min(rank_in(plan.by_module, name), *shape)
         if module.rank != rank:
             raise UserFacingError("update.wrong_rank", module=name, found=module.rank, expected=rank)
         if module.scale != spec.lora.scale:

@@ -65,7 +65,8 @@ class Term:
 class Goal:
     """Requirements for the result.
 
-    `rank`: rank of the next global adapter (`product`, and the fresh one of `stack`); None for the updates' largest.
+    `rank`: rank of the next global adapter (`product`, and the fresh one of `stack`); None for each module's largest
+    of the updates.
     `frozen`: the adapter beside the base so far; after additions it is cut back to `frozen_rank` per module.
     `seed`: for the A of a fresh adapter.
     """

@@ -73,7 +73,9 @@ class Gate:
     def check_plan(self, plan: Plan, spec: FederationSpec) -> None:
         """The same for one plan, before any work on it."""
         private = plan.training.privacy is not None
-        self._check(Facts(spec.name, spec.environment, spec.method.name, plan.kind, plan.rank, private=private), spec)
+        self._check(
+            Facts(spec.name, spec.environment, spec.method.name, plan.kind, plan.largest_rank, private=private), spec
+        )
 
     def _check(self, facts: Facts, spec: FederationSpec) -> None:
         allowed = self.policy.scalars
@@ -152,7 +154,7 @@ def _facts(entry: Entry, spec: FederationSpec, entries: Iterable[Entry], policy:
         spec.environment,
         spec.method.name,
         plan.kind,
-        plan.rank,
+        plan.largest_rank,
         bytes=entry.update.size,
         notes=(report.notes if counted is None else counted) if trains else None,
         norm_ratio=_norm_ratio(entry, entries) if trains else None,

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from ..bounds import PositiveFloat, PositiveInt, Scalar
 from ..lora.algebra import Cut
 from ..lora.blocks import Packed
-from ..lora.module import Factor
+from ..lora.module import Factor, Ranks
 from ..lora.quantised import Packing
 
 FACTORS: Final[tuple[Factor, ...]] = ("A", "B")
@@ -230,6 +230,7 @@ class Plan(Frozen):
     (validation notes where it has none) and offer a report without blobs.
 
     `rounds`: in how many the federation trains, where the learning rate's schedule is over all of them; else None.
+    `ranks`: each module's own where they are not all `rank`; they take no more bytes. `importance`: it is reported.
     `cut`: how a start of larger rank is reduced to `rank`. Where factors are averaged it keeps the first directions,
     since the best ones would be in a basis of the site's own (lora.algebra).
     `frozen`: an adapter that is active beside `start` in training and scoring and never changes.
@@ -248,6 +249,8 @@ class Plan(Frozen):
     start: Sha256
     frozen: Sha256 | None = None
     rank: PositiveInt
+    ranks: dict[str, PositiveInt] = Field({}, exclude_if=lambda value: not value)
+    importance: bool = Field(False, exclude_if=lambda value: not value)
     cut: Cut = "best"
     training: TrainingSettings
     freeze: tuple[Factor, ...] = ()
@@ -274,13 +277,20 @@ class Plan(Frozen):
     def sha256(self) -> Sha256:
         """Hash of all that is asked for; of a plan that earlier versions could have made, as they hashed it."""
         later: dict[str, Any] = {} if self.differences else {"differences": True}
-        if self.masking is None:
-            later["masking"] = True
-        if self.transfer == WHOLE:
-            later["transfer"] = True
-        elif not self.transfer.down:
-            later["transfer"] = {"down": True}
+        later |= {} if self.masking else {"masking": True}
+        later |= {"transfer": True} if self.transfer == WHOLE else {}
+        later |= {} if self.transfer == WHOLE or self.transfer.down else {"transfer": {"down": True}}
         return hashlib.sha256(self.model_dump_json(exclude=later).encode()).hexdigest()
+
+    @property
+    def by_module(self) -> Ranks:
+        """Ranks of the modules, or the one of all."""
+        return self.ranks or self.rank
+
+    @property
+    def largest_rank(self) -> int:
+        """Largest rank of any module: a site's limit holds for each."""
+        return max((self.rank, *self.ranks.values()))
 
     @property
     def shared(self) -> tuple[Factor, ...]:
@@ -308,7 +318,8 @@ class Plan(Frozen):
     def evaluation(self) -> Plan:
         """This plan as one that only scores, without what concerns training alone, such as terms with their blobs."""
         scored = tuple(term for term in self.objective if not isinstance(term, ControlVariate))
-        return self.model_copy(update={"kind": "evaluate", "objective": scored, "masking": None})
+        changes: dict[str, Any] = {"objective": scored, "masking": None, "ranks": {}, "importance": False}
+        return self.model_copy(update={"kind": "evaluate", **changes})
 
     @property
     def parts(self) -> frozenset[str]:

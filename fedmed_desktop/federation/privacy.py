@@ -18,4 +18,6 @@ def misfit(settings: PrivacySettings | None, method: Method, histogram: Histogra
         return "privacy.outputs"
     if histogram != "none":
         return "privacy.histogram"
+    if "importance" in method.needs:  # of gradients as they are
+        return "privacy.importance"
     return None

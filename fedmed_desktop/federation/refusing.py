@@ -32,6 +32,8 @@ def refusal(
         return "update.foreign_type"
     if update.report.histogram and spec.share.histogram == "none":
         return "update.unshared_histogram"
+    if update.report.importance.keys() != (spec.base.modules.keys() if plan.importance else set()):
+        return "update.wrong_importance"
     if plan.kind == "evaluate":
         return None
     if masked.refuses(state, site):

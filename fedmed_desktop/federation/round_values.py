@@ -23,6 +23,7 @@ def opening(spec: FederationSpec, state: RoundsState) -> Opening:
         start=state.start,
         rank=state.rank,
         training=spec.training,
+        modules=spec.base.modules,
         cut=spec.cut,
         seeds={site: spec.site_seed(site, state.round) for site in masked.asked(spec, state)},
         seed=spec.site_seed("", state.round),

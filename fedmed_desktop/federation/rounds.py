@@ -123,8 +123,8 @@ class Rounds:
         """Lowers the rank of a plan that has not been carried out yet to the site's new cap."""
         state, plan = self.state, self.state.plans.get(site)
         trained = site in state.updates or site in state.awaiting or state.declined.get(site, "failed") != "failed"
-        if plan is not None and plan.rank > cap and not trained:
-            state.plans[site] = plan.model_copy(update={"rank": cap})
+        if plan is not None and plan.largest_rank > cap and not trained:
+            state.plans[site] = plan.model_copy(update={"rank": min(plan.rank, cap), "ranks": {}})
 
     def _awaits_approval(self, given: AwaitsApproval, now: datetime, step: Step) -> None:
         state = self.state

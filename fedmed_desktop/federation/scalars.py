@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ..scores import Counts, Scores, TaskScores
 from .update import Report
@@ -20,6 +20,8 @@ def scalars(report: Report) -> Iterator[tuple[str, str]]:
             for task in value.scored:
                 # One task needs no name: it is the federation's.
                 yield from _of_task(words if len(value.tasks) == 1 else f"{words}, {task}", value[task])
+        elif name == "importance":
+            yield from _of_modules(words, value)
         elif isinstance(value, dict):
             for kind, number in sorted(value.items()):
                 yield f"{words}, {kind}", str(number)
@@ -35,6 +37,16 @@ def _of_task(words: str, scores: TaskScores) -> Iterator[tuple[str, str]]:
         yield f"{words}, any type", _counted(scores.unified)
     for name, mean in sorted(scores.means.items()):
         yield f"{words}, {name}", f"{mean.value:.4f}, mean of {mean.of}"
+
+
+def _of_modules(words: str, values: Mapping[str, float]) -> Iterator[tuple[str, str]]:
+    """One row for each kind of module, with the values of all layers in order: hundreds of rows would not be read."""
+    rows: dict[str, list[tuple[list[int], str]]] = {}
+    for module, value in values.items():
+        layers = [int(part) for part in module.split(".") if part.isdigit()]
+        rows.setdefault(module.rpartition(".")[2], []).append((layers, f"{value:.4g}"))
+    for kind, found in sorted(rows.items()):
+        yield f"{words} by layer, {kind}", "  ".join(value for _, value in sorted(found))
 
 
 def _counted(counts: Counts) -> str:

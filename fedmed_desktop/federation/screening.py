@@ -30,6 +30,7 @@ from ..arrays import np, one_thread
 from ..bounds import within
 from ..lora.algebra import CutSource, module_cut
 from ..lora.geometry import PartWay, path_products, products_of_changes
+from ..lora.module import rank_in
 from ..standing import Finding
 from .actions import Combine
 from .combine import Sources, Term
@@ -51,7 +52,7 @@ def screen(due: Combine, spec: FederationSpec, sources: Sources) -> Screening | 
     # By hash, like the combination: which site is called what, or came first, decides nothing.
     order = sorted(due.updates, key=lambda site: (due.updates[site].sha256, site))
     with one_thread():  # these figures go into the ledger, so their bits must not vary
-        updates = [(due.ranks[site], sources.updates[site]) for site in order]
+        updates = [(due.by_module[site], sources.updates[site]) for site in order]
         products = products_of_changes(sources.start, updates, spec.cut)
         found = judged(order, products, due.weights, due.recent_norms, settings)
         if spec.combine != "factors":
@@ -81,7 +82,7 @@ def terms_of(
         elif spec.combine == "factors":
             terms.append(replace(term, source=PartWay(source, sources.start, found.share, spec.cut)))
         else:
-            began = CutSource(sources.start, due.ranks[site], spec.cut)
+            began = CutSource(sources.start, due.by_module[site], spec.cut)
             terms.append(replace(term, weight=term.weight * found.share))
             terms.append(Term(due.start, term.weight * (1 - found.share), began))
     return terms
@@ -200,7 +201,7 @@ def _share(sources: Sources, site: str, limit: float | None, due: Combine, spec:
     assert limit is not None
     straight = mixed = curved = 0.0
     for name in sorted(sources.start.names):
-        start = module_cut(sources.start.module(name), due.ranks[site], spec.cut)
+        start = module_cut(sources.start.module(name), rank_in(due.by_module[site], name), spec.cut)
         p, m, q = path_products(start, sources.updates[site].module(name))
         straight, mixed, curved = straight + p, mixed + m, curved + q
     low, high = 0.0, 1.0

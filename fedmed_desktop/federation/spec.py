@@ -278,7 +278,7 @@ class FederationSpec(Frozen):
             quorum=self.round.quorum,
             clients=self.round.clients,
         )
-        travels = transfer_misfit(self.transfer, name, self.combine)
+        travels = transfer_misfit(self.transfer, self.method, self.combine)
         private = privacy_misfit(self.training.privacy, self.method, self.share.histogram)
         whole = client_privacy_misfit(
             self.client_privacy,

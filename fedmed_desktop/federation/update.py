@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ..bounds import Count, PositiveInt, Scalar
+from ..bounds import Count, PositiveInt, Scalar, Share
+from ..lora.module import MAX_NAME_LENGTH
 from ..scores import AS_SIGNED, Scores
 from .plan import Frozen, Sha256
 
@@ -28,6 +29,8 @@ class Report(Frozen):
     `notes` were learned from, or scored: those without a label for any task weigh nothing.
     `supervised_tokens` counts the labels of one pass over the training notes (Fed-MedLoRA's weight).
     `shared_loss` is the loss of the site's own model, after training, on the specification's shared notes.
+    `importance`: each module's share of what the training's gradients say that it matters (training.importance), if the
+    plan asks for that.
     `histogram` counts training notes by specialty, or entities by type, if the specification shares that.
     `epsilon_spent` and `epsilon_left`: of the privacy budget, after this training, where the specification has one; a
     report without them looks as it did before there was one, so that what was signed then still holds.
@@ -47,6 +50,9 @@ class Report(Frozen):
     start_norm: Scalar = 0.0
     update_norm: Scalar = 0.0
     effective_rank: Scalar = 0.0
+    importance: dict[Annotated[str, Field(max_length=MAX_NAME_LENGTH)], Share] = Field(
+        {}, max_length=100_000, exclude_if=lambda value: not value
+    )
     seconds: Scalar = 0.0
     epsilon_spent: Scalar | None = Field(None, exclude_if=lambda value: value is None)
     epsilon_left: Scalar | None = Field(None, exclude_if=lambda value: value is None)

@@ -245,7 +245,7 @@ class Experiment(Frozen):
                 shared_notes=bool(self.shared_by(choice)),
                 tasks=self.tasks,
             )
-            travels = transfer_misfit(choice.transfer, choice.method.name, choice.combine)
+            travels = transfer_misfit(choice.transfer, choice.method, choice.combine)
             code = "lab.no_scorer" if choice.method.scored_by == "coordinator" else choice.method.misfit(setting)
             private = privacy_misfit(choice.trained(self.training).privacy, choice.method, self.histogram_of)
             whole = client_privacy_misfit(

@@ -26,6 +26,7 @@ from ..federation.rounds import Rounds
 from ..lora import Adapter
 from ..lora.blob import BlobReader
 from ..lora.half import open_update
+from ..lora.module import rank_in
 from ..storage import BlobStore
 from ..storage.adapters import combine_stored
 from ..storage.results import SiteRow
@@ -242,8 +243,9 @@ class Simulation:
         All are measured again if some judges do not take part, or train at a rank that cuts the model.
         """
         state = self._rounds.state
-        rank = max(self._adapter(state.start).ranks.values())
-        told = results.keys() == self._judges.keys() and all(plan.rank >= rank for plan in state.plans.values())
+        ranks = self._adapter(state.start).ranks
+        whole = all(rank_in(plan.by_module, name) >= ranks[name] for plan in state.plans.values() for name in ranks)
+        told = results.keys() == self._judges.keys() and whole
         if not told:
             return self.measure("validation", list(self._judges.values()))
         measured = {}

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from ..arrays import np
 from ..errors import UserFacingError
 from .adapter import Adapter
-from .module import Module, ModuleSource, check_rank, kaiming_rows, naming, to_float32
+from .module import Module, ModuleSource, Ranks, check_rank, kaiming_rows, naming, rank_in, to_float32
 from .room import Room
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class CutSource:
     """An adapter reduced by `module_cut`, one module at a time, on request."""
 
     source: ModuleSource
-    rank: int
+    ranks: Ranks
     how: Cut
 
     @property
@@ -144,7 +144,7 @@ class CutSource:
         return self.source.names
 
     def module(self, name: str) -> Module:
-        return module_cut(self.source.module(name), self.rank, self.how)
+        return module_cut(self.source.module(name), rank_in(self.ranks, name), self.how)
 
 
 def module_truncated_sum(terms: Sequence[tuple[float, Module]], rank: int) -> tuple[Module, float, float]:
@@ -211,15 +211,15 @@ def weighted_sum(terms: Sequence[tuple[float, Adapter]]) -> Adapter:
     return Adapter(modules)
 
 
-def truncate(adapter: Adapter, rank: int) -> tuple[Adapter, float]:
+def truncate(adapter: Adapter, ranks: Ranks) -> tuple[Adapter, float]:
     """Every module by `module_truncate`, and the total energy (squared Frobenius norm) dropped."""
-    results = {name: module_truncate(module, rank) for name, module in adapter.items()}
+    results = {name: module_truncate(module, rank_in(ranks, name)) for name, module in adapter.items()}
     return Adapter({name: module for name, (module, _) in results.items()}), math.fsum(e for _, e in results.values())
 
 
-def shrink(adapter: Adapter, rank: int) -> tuple[Adapter, float]:
+def shrink(adapter: Adapter, ranks: Ranks) -> tuple[Adapter, float]:
     """Like `truncate`, but with the dropped share of the adapter's energy, in [0, 1]."""
-    smaller, dropped = truncate(adapter, rank)
+    smaller, dropped = truncate(adapter, ranks)
     return smaller, min(1.0, dropped / norm(adapter) ** 2) if dropped else 0.0
 
 
@@ -235,10 +235,10 @@ def rank_of_energy(adapter: Adapter, share: float) -> int:
     return int(np.argmax(np.cumsum(energy) >= share * whole)) + 1
 
 
-def grow(adapter: Adapter, rank: int, seed: int) -> Adapter:
+def grow(adapter: Adapter, ranks: Ranks, seed: int) -> Adapter:
     """Every module by `module_grow`; fresh rows from numpy PCG64(seed) in sorted order of names."""
     rng = np.random.Generator(np.random.PCG64(seed))
-    return adapter.map(lambda module: module_grow(module, rank, rng))
+    return Adapter({name: module_grow(module, rank_in(ranks, name), rng) for name, module in adapter.items()})
 
 
 def at_scale(adapter: Adapter, scale: float) -> Adapter:

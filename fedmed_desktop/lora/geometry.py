@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from ..arrays import np
 from .algebra import Cut, module_cut
-from .module import Module, ModuleSource
+from .module import Module, ModuleSource, Ranks, rank_in
 
 if TYPE_CHECKING:
     from .algebra import Float64
@@ -61,7 +61,7 @@ def inner_products(changes: Iterable[tuple[Module, Module]], ranks: Sequence[int
     return found
 
 
-def products_of_changes(start: ModuleSource, updates: Sequence[tuple[int, ModuleSource]], how: Cut) -> Float64:
+def products_of_changes(start: ModuleSource, updates: Sequence[tuple[Ranks, ModuleSource]], how: Cut) -> Float64:
     """Inner products of whole adapters' changes from one start, which each began from cut to its rank.
 
     `updates` are ranks and adapters; each module is read once.
@@ -69,9 +69,10 @@ def products_of_changes(start: ModuleSource, updates: Sequence[tuple[int, Module
     total = np.zeros((len(updates), len(updates)))
     for name in sorted(start.names):
         began = start.module(name)
-        starts = {rank: module_cut(began, rank, how) for rank in sorted({rank for rank, _ in updates})}
-        changes = ((starts[rank], source.module(name)) for rank, source in updates)
-        total += inner_products(changes, [min(rank, *began.shape) for rank, _ in updates])
+        ranks = [rank_in(own, name) for own, _ in updates]
+        starts = {rank: module_cut(began, rank, how) for rank in sorted(set(ranks))}
+        changes = ((starts[rank], source.module(name)) for rank, (_, source) in zip(ranks, updates, strict=True))
+        total += inner_products(changes, [min(rank, *began.shape) for rank in ranks])
     return total
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
@@ -23,6 +23,9 @@ _PEFT_PREFIX: Final = "base_model.model."
 
 
 Factor = Literal["A", "B"]
+
+Ranks = int | Mapping[str, int]
+"""Ranks of an adapter: one for all of its modules, or each module's own by its name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +86,11 @@ def to_float32(array: NDArray[Any]) -> NDArray[np.float32]:
 def within_float32(array: NDArray[np.float64]) -> NDArray[np.float32]:
     """The values in float32, cut to its range: so that no site's absurd numbers stop what is computed of all."""
     return array.clip(-_LARGEST, _LARGEST).astype(np.float32)
+
+
+def rank_in(ranks: Ranks, name: str) -> int:
+    """The rank of one module."""
+    return ranks if isinstance(ranks, int) else ranks[name]
 
 
 def check_rank(rank: int) -> None:

@@ -27,6 +27,8 @@ MAX_SIZE_TO_COORDINATOR = MAX_FRAME_BYTES
 MAX_HELLO_BYTES = 2**12
 # Without scores by type it is this long at most: 200 names of 80 letters of four bytes in the histogram, and the rest.
 MAX_OFFER_BYTES = 72 * 2**10
+# A module's share of importance, without its name.
+_SHARE_BYTES = 32
 # The counts of a type in one of an offer's four tables, without the type's name.
 _COUNTS_BYTES = 80
 # A few frames may wait, no more: what a peer can make us hold stays bounded.
@@ -42,9 +44,13 @@ CANNOT_READ = 1011
 CLOSE_TIMEOUT = 5.0
 
 
-def longest_offer(types: Collection[str]) -> int:
-    """Bytes of the longest honest offer in a federation with these types: each has a row in each table of scores."""
-    return MAX_OFFER_BYTES + 4 * sum(len(name.encode()) + _COUNTS_BYTES for name in types)
+def longest_offer(types: Collection[str], modules: Collection[str] = ()) -> int:
+    """Bytes of the longest honest offer in a federation with these types: each has a row in each table of scores.
+
+    `modules`: those whose importance is told.
+    """
+    rows = 4 * sum(len(name.encode()) + _COUNTS_BYTES for name in types)
+    return MAX_OFFER_BYTES + rows + sum(len(name.encode()) + _SHARE_BYTES for name in modules)
 
 
 def is_loopback(host: str) -> bool:

@@ -2,11 +2,12 @@
 """Adapter values put onto the base model through PEFT, and read back.
 
 One slot per base model serves all sites and rounds. For adapters of the same modules and ranks only the numbers are
-copied in; the base's own weights are never written.
+copied in; the base's own weights are never written. Each module has its own rank on the model too.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ _SHARED, _FROZEN, _PERSONAL = "default", "frozen", "personal"
 
 @dataclass(frozen=True)
 class LayerFactors:
-    """An adapter's pair on one layer: x -> scale * B(A(x)). `rank` is that of the value, without the zero padding."""
+    """An adapter's pair on one layer: x -> scale * B(A(x))."""
 
     A: nn.Linear
     B: nn.Linear
@@ -59,7 +60,6 @@ class LoraSlot:
     def attach(self, adapter: Adapter | None, frozen: Adapter | None = None, personal: Adapter | None = None) -> None:
         """Replaces the factors on the model; those of `frozen` are never trainable. No adapter: the base alone.
 
-        Thinner modules are padded with zeros, which stay zero in training.
         Raises UserFacingError if the base has no such linear layer.
         """
         if adapter is None:
@@ -122,7 +122,7 @@ class LoraSlot:
         return _gathered(self._adapters[_PERSONAL], _named(self.personal()))
 
     def placed(self, values: Adapter) -> dict[str, Tensor]:
-        """Values in the shape of the shared adapter as padded float32 tensors, by the names of `parameters()`.
+        """Values in the shape of the shared adapter as float32 tensors, by the names of `parameters()`.
 
         Raises UserFacingError where modules or ranks are not those of the shared adapter.
         """
@@ -205,7 +205,11 @@ class LoraSlot:
             self._check(adapter)
         for slot, adapter in adapters.items():
             rank = max(adapter.ranks.values())
-            config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(adapter), init_lora_weights=False)
+            own = {re.escape(name): one for name, one in adapter.ranks.items() if one != rank}
+            names = list(adapter)
+            config = LoraConfig(
+                r=rank, rank_pattern=own, lora_alpha=rank, target_modules=names, init_lora_weights=False
+            )
             if self._tuner is None:
                 self._tuner = LoraModel(self._model, {slot: config}, slot)
             else:
@@ -229,8 +233,8 @@ class LoraSlot:
                 raise UserFacingError("training.layer_shape", name=name, found=found, expected=expected)
 
 
-def _layout(adapters: Mapping[str, Adapter]) -> dict[str, tuple[int, dict[str, tuple[int, int]]]]:
-    return {slot: (max(adapter.ranks.values()), adapter.shapes) for slot, adapter in adapters.items()}
+def _layout(adapters: Mapping[str, Adapter]) -> dict[str, tuple[dict[str, int], dict[str, tuple[int, int]]]]:
+    return {slot: (adapter.ranks, adapter.shapes) for slot, adapter in adapters.items()}
 
 
 def _named(factors: Mapping[str, LayerFactors], prefix: str = "") -> dict[str, nn.Parameter]:
@@ -244,15 +248,13 @@ def _named(factors: Mapping[str, LayerFactors], prefix: str = "") -> dict[str, n
 def _gathered(like: Adapter, tensors: Mapping[str, Tensor]) -> Adapter:
     modules = {}
     for name, was in like.items():
-        a = tensors[f"{name}.lora_A"].detach().float().cpu().numpy()[: was.rank]
-        b = tensors[f"{name}.lora_B"].detach().float().cpu().numpy()[:, : was.rank]
+        a = tensors[f"{name}.lora_A"].detach().float().cpu().numpy()
+        b = tensors[f"{name}.lora_B"].detach().float().cpu().numpy()
         modules[name] = Module(b.copy(), a.copy(), was.scale)
     return Adapter(modules)
 
 
 @torch.no_grad()
 def _copy(target: Tensor, factor: np.ndarray[Any, np.dtype[np.float32]]) -> None:
-    """Into the upper left corner; the rest, where the value is thinner, becomes zero."""
-    target.zero_()
     # A copy, since torch warns of memory that it may not write to.
-    target[: factor.shape[0], : factor.shape[1]] = torch.from_numpy(factor.copy())
+    target.copy_(torch.from_numpy(factor.copy()))

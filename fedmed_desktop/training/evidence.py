@@ -7,15 +7,23 @@ from collections.abc import Mapping
 
 from ..federation.drift import model_drift, performance_drift, semantic_drift
 from ..federation.plan import Plan
+from ..federation.probes import Probes
 from ..federation.update import Report
 from ..federation.work import Evidence, ModuleChange
 from ..lora import Adapter
 
 
-def evidence(plan: Plan, after: Adapter, report: Report, validation_notes: int, moved: Mapping[str, float]) -> Evidence:
+def evidence(
+    plan: Plan,
+    after: Adapter,
+    report: Report,
+    validation_notes: int,
+    moved: Mapping[str, float],
+    probes: Probes | None,
+) -> Evidence:
     """Differences of an update from earlier rounds, and its scores; for the operator, never sent.
 
-    `moved`: Frobenius norm of each module's change.
+    `moved`: Frobenius norm of each module's change; `probes`: what they have found.
     """
     references = plan.references
     model = performance = semantic = None
@@ -27,10 +35,11 @@ def evidence(plan: Plan, after: Adapter, report: Report, validation_notes: int, 
         model_drift=model,
         performance_drift=performance,
         semantic_drift=semantic,
-        rank=max(after.ranks.values()),
+        rank=plan.rank if plan.ranks else max(after.ranks.values()),
         scores_before=report.scores_before,
         scores_after=report.scores_after,
         validation_notes=validation_notes,
         epsilon_spent=report.epsilon_spent,
+        probes=probes,
         modules={name: ModuleChange(norm=norm, rank=after[name].rank) for name, norm in moved.items()},
     )

@@ -21,6 +21,7 @@ from .base import BaseModel
 from .batches import Example, Examples, Schedule, collate
 from .checkpoints import Checkpoint
 from .gradients import Work, accumulate
+from .importance import Importance
 from .leading import Leader
 from .moments import FIRST, SECOND, Moments, begun, kept
 from .objectives import Correction, Penalties, Variate
@@ -104,6 +105,7 @@ class Training:
         placed = base.lora.placed(start) if plan.proximal or plan.variate else {}
         self._penalties = Penalties(base.lora, plan.objective, placed)
         self._correction = Correction(base.lora, variate or Variate(), placed) if plan.variate else None
+        self._importance = Importance(base.lora.shared()) if plan.importance else None
         self._raw_correction = plan.variate is not None and plan.variate.form == "gradient"
         self._start_gradient: dict[str, Tensor] = {}
         self._optimizer = self._new_optimizer()
@@ -146,6 +148,10 @@ class Training:
         """The optimiser's moments after `run`, for the site's next round; none where the plan does not ask for them."""
         return kept(self._base.lora, self._optimizer, self._trained) if self._settings.keep_moments else {}
 
+    def importance(self) -> dict[str, float]:
+        """Each module's share of importance after `run`; empty where the plan does not ask for it."""
+        return self._importance.shares() if self._importance else {}
+
     def _new_optimizer(self) -> torch.optim.Optimizer:
         parameters, rate = list(self._trained.values()), self._settings.learning_rate
         if self._settings.optimizer == "sgd":
@@ -182,6 +188,8 @@ class Training:
             loss_sum, labels, tokens, waited = self._gradients(examples, control, self._penalties)
         if not math.isfinite(loss_sum):
             raise UserFacingError("training.diverged", step=step + 1, rate=rate)
+        if self._importance:
+            self._importance.add()
         if (penalty := self._penalties.of_factors()) is not None:
             penalty.backward()  # type: ignore[no-untyped-call]
         self._clip_and_correct()
@@ -291,6 +299,8 @@ class Training:
             for moment in (FIRST, SECOND):
                 if moment in state:
                     tensors[f"{moment}/{name}"] = state[moment]
+        if self._importance:
+            tensors["importance"] = self._importance.sums
         self._checkpoint.write(asdict(self.progress), tensors)
 
     def _restore(self) -> None:
@@ -301,6 +311,8 @@ class Training:
         if not (self._trained.keys() <= tensors.keys() and asdict(self.progress).keys() <= account.keys()):
             return
         self.progress = Progress(**{name: account[name] for name in asdict(self.progress)})
+        if self._importance:
+            self._importance.sums.copy_(tensors["importance"])
         for name, parameter in self._trained.items():
             with torch.no_grad():
                 parameter.copy_(tensors[name])

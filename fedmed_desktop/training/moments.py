@@ -54,7 +54,7 @@ def begun(slot: LoraSlot, own: Mapping[str, Adapter], trained: Mapping[str, nn.P
                     parameter = trained.get(_parameter(which, module, factor))
                     if parameter is None or not getattr(squares[module], factor).any():
                         continue
-                    first, second = (_padded(getattr(one[module], factor), parameter) for one in (means, squares))
+                    first, second = (_placed(getattr(one[module], factor), parameter) for one in (means, squares))
                     found[_parameter(which, module, factor)] = Moments(first, second, round(means[module].scale))
     return found
 
@@ -81,7 +81,7 @@ def kept(slot: LoraSlot, optimizer: torch.optim.Optimizer, trained: Mapping[str,
                     for factor, shape in (("A", now.A.shape), ("B", now.B.shape))
                 )
                 steps = max(float(state["step"]) for state in states.values())
-                modules[module] = Module(b.numpy()[:, : now.rank].copy(), a.numpy()[: now.rank].copy(), steps)
+                modules[module] = Module(b.numpy().copy(), a.numpy().copy(), steps)
             own[name] = Adapter(modules)
     return own
 
@@ -97,9 +97,5 @@ def _parameter(which: str, module: str, factor: str) -> str:
     return f"{'personal/' if which == 'personal' else ''}{module}.lora_{factor}"
 
 
-def _padded(values: object, like: Tensor) -> Tensor:
-    """In the upper left corner; factors thinner than the thickest are padded with zeros on the model too."""
-    given = torch.tensor(values, dtype=like.dtype, device=like.device)
-    padded = torch.zeros_like(like)
-    padded[: given.shape[0], : given.shape[1]] = given
-    return padded
+def _placed(values: object, like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=like.dtype, device=like.device)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ..federation.plan import Plan
 from ..federation.work import Given
 from ..lora import Adapter, Module, algebra
+from ..lora.module import Ranks, rank_in
 from .objectives import Variate
 
 PERSONAL, CONTROL = "personal", "control"
@@ -31,7 +32,7 @@ def for_training(plan: Plan, given: Given) -> SiteAdapters:
     start's factors stand in; a first personal adapter has B = 0, fresh rows of A and the start's scales. Raises
     ValueError if the plan names a frozen adapter that is not given.
     """
-    shared = _with_own(resized(given.start, plan.rank, plan.seed, plan.cut), plan, given.own)
+    shared = _with_own(resized(given.start, plan.by_module, plan.seed, plan.cut), plan, given.own)
     return SiteAdapters(shared, _frozen(plan, given), _personal(plan, given.own, shared))
 
 
@@ -55,10 +56,10 @@ def variate(plan: Plan, given: Given, start: Adapter) -> Variate | None:
     return Variate(given.control, own if own is not None and _alike(own, start) else None)
 
 
-def resized(adapter: Adapter, rank: int, seed: int, cut: algebra.Cut = "best") -> Adapter:
-    """The adapter at a plan's rank: larger modules cut, smaller ones grown with fresh rows from `seed`."""
-    smaller = adapter.map(lambda module: algebra.module_cut(module, rank, cut))
-    return algebra.grow(smaller, rank, seed)
+def resized(adapter: Adapter, ranks: Ranks, seed: int, cut: algebra.Cut = "best") -> Adapter:
+    """The adapter at a plan's ranks: larger modules cut, smaller ones grown with fresh rows from `seed`."""
+    smaller = {name: algebra.module_cut(module, rank_in(ranks, name), cut) for name, module in adapter.items()}
+    return algebra.grow(Adapter(smaller), ranks, seed)
 
 
 def _with_own(start: Adapter, plan: Plan, own: Mapping[str, Adapter]) -> Adapter:

@@ -61,6 +61,7 @@ class _Trained:
     steps: int
     seconds: float
     mean_loss: float | None
+    importance: dict[str, float]
 
 
 class SiteTrainer:
@@ -91,8 +92,7 @@ class SiteTrainer:
         self.tasks = tuple(tasks)
         self._encoder = Encoder(base.tokenizer, tasks, prompting)
         self._evaluator = Evaluator(base, self._encoder)
-        self._share = share or ShareSettings()
-        self._types = types
+        self._share, self._types = share or ShareSettings(), types
         self._answers = score_on == "answers"
         self._shared = tuple(shared)
         self._shared_evaluator = Evaluator(base, Encoder(base.tokenizer, shared_tasks or tasks, prompting))
@@ -183,16 +183,16 @@ class SiteTrainer:
             start_norm=algebra.norm(begun.shared),
             update_norm=math.hypot(*moved.values()),
             effective_rank=algebra.effective_rank(trained.adapters.shared),
+            importance=trained.importance,
             seconds=round(job.seconds, 3),
             **(budget.told() if budget else {}),
         )
-        hashes = {name: hashlib.sha256(blob).hexdigest() for name, blob in trained.blobs.items()}
-        parts = {name: Part(sha256=sha256, size=len(trained.blobs[name])) for name, sha256 in hashes.items()}
+        hashed = ((name, hashlib.sha256(blob).hexdigest(), len(blob)) for name, blob in trained.blobs.items())
+        parts = {name: Part(sha256=sha256, size=size) for name, sha256, size in hashed}
         update = Update(round=plan.round, parts=parts, report=self._told(report))
         length, held_out = (trained.steps, trained.seconds), (validation, self.examples("test", plan.training))
         probes = self._probes.found(plan, taught, held_out, trained.adapters, begun, *length, job.control)
-        found = evidence(plan, trained.adapters.shared, report, validation.notes, moved)
-        found = found.model_copy(update={"probes": probes})
+        found = evidence(plan, trained.adapters.shared, report, validation.notes, moved, probes)
         return LocalResult(update, trained.blobs, found, trained.own, tuple(budget.ledger.spent()) if budget else ())
 
     def _histogram(self) -> dict[str, int]:
@@ -284,7 +284,7 @@ class SiteTrainer:
             blobs[CONTROL_PART] = change.to_blob()
         adapters = SiteAdapters(shared, begun.frozen, personal)
         done = training.progress
-        return _Trained(adapters, blobs, own, done.step, done.seconds, done.mean_loss)
+        return _Trained(adapters, blobs, own, done.step, done.seconds, done.mean_loss, training.importance())
 
     def _tell(self, job: Job, train: Examples, validation: Examples) -> None:
         """Says once what of the notes is not used: nothing is left out in silence."""

@@ -75,6 +75,8 @@ SENTENCES: Final = {
     "coordinator's host for a smaller learning rate.",
     "update.wrong_hash": "The adapter that arrived is not the one that was approved: its sha256 is {found}, not "
     "{expected}.",
+    "update.wrong_importance": "The update's report does not say how important each of the federation's matrices is, "
+    "or says it without being asked. Use the same program as the coordinator.",
     "update.wrong_norm": "The update's norm is {found}, but its report says {reported}.",
     "update.wrong_parts": "The update does not have the parts that the plan asked for.",
     "update.wrong_rank": "The update has rank {found} in {module}; the plan asked for {expected}.",

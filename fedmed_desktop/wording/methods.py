@@ -25,6 +25,11 @@ SENTENCES: Final = {
     "methods.frozen_travels_whole": "{path}: with fedex, and where updates are stacked, most of what sites download "
     "is a frozen part beside the common adapter, and that is always sent in float32. Take out transfer.down, or "
     "choose another method.",
+    "methods.importance_fetches_whole": "{path}: where ranks follow importance, a site's matrices have ranks of their "
+    "own, and the common adapter is not cut to these before it is fetched. Take out transfer.cut, or write ranks_by = "
+    '"site".',
+    "methods.importance_needs_product": "{path}: a stack gives each round a fresh adapter, in which no matrix has yet "
+    'shown what it is worth. Write combine = "product", or ranks_by = "site".',
     "methods.moments_need_factors": "{path}: with training.keep_moments the optimiser continues with the moments of "
     "the last round, but a product or a stack gives each round factors of another basis. Write combine = "
     '"factors", or take out training.keep_moments.',

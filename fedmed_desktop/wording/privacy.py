@@ -10,6 +10,8 @@ SENTENCES: Final = {
     "Train on a GPU with bfloat16, or on the CPU.",
     "privacy.histogram": "{path}: the adapter is protected, but a histogram of the training notes would leave beside "
     'it as exact counts. Write histogram = "none" (in a federation under [share]), or take out [training.privacy].',
+    "privacy.importance": "{path}: the adapter is protected, but how important each matrix is would leave beside it, "
+    'from gradients without noise. Write ranks_by = "site", or take out [training.privacy].',
     "privacy.layers": "The base model uses the adapter's module {name} in a way in which single notes cannot be told "
     "apart, so nobody can say how much one note changes. Nothing has left. Choose another base model, or a federation "
     "without differential privacy.",

@@ -3842,6 +3842,10 @@
         <translation>wie viele Ihrer Trainingstexte zu jedem Fachgebiet gehören</translation>
     </message>
     <message>
+        <source>how much each part of the adapter mattered in training (one number for each matrix)</source>
+        <translation>wie wichtig jeder Teil des Adapters im Training war (eine Zahl je Matrix)</translation>
+    </message>
+    <message>
         <source>how much the model finds correctly in your notes (scores)</source>
         <translation>wie viel das Modell in Ihren Texten richtig findet (Scores)</translation>
     </message>
@@ -3852,6 +3856,10 @@
     <message>
         <source>ignored</source>
         <translation>nicht beachtet</translation>
+    </message>
+    <message>
+        <source>importance of {name}, by layer</source>
+        <translation>Wichtigkeit von {name}, nach Schicht</translation>
     </message>
     <message>
         <source>invitation</source>
@@ -4578,6 +4586,10 @@
     <message>
         <source>{value} ({low} to {high})</source>
         <translation>{value} ({low} bis {high})</translation>
+    </message>
+    <message>
+        <source>{value}, rank {ranks}</source>
+        <translation>{value}, Rang {ranks}</translation>
     </message>
     <message>
         <source>{verdict}: consider keeping it</source>
@@ -8206,6 +8218,10 @@
         <translation>Der Bericht des Beitrags enthält nicht den Verlust auf den gemeinsamen Texten der Föderation, der sein Gewicht bestimmt. Geben Sie diesem Standort die gemeinsamen Texte.</translation>
     </message>
     <message>
+        <source>The update&apos;s report does not say how important each of the federation&apos;s matrices is, or says it without being asked. Use the same program as the coordinator.</source>
+        <translation>Der Bericht des Beitrags sagt nicht, wie wichtig jede Matrix der Föderation ist, oder sagt es ungefragt. Verwenden Sie dasselbe Programm wie der Koordinator.</translation>
+    </message>
+    <message>
         <source>The update&apos;s report does not say how many notes of each specialty (or entities of each type) the site has, which the method needs. Add the specialties to the site&apos;s notes, or leave the federation.</source>
         <translation>Der Bericht des Beitrags sagt nicht, wie viele Texte jedes Fachgebiets (oder Entitäten jedes Typs) der Standort hat, was die Methode braucht. Ergänzen Sie die Fachgebiete in den Texten des Standorts, oder verlassen Sie die Föderation.</translation>
     </message>
@@ -8882,6 +8898,10 @@
         <translation>{path}: Ein server_step ungleich 1 geht von dort weiter, wo die Runde begann, ein Stapel beginnt aber in jeder Runde neu. Schreiben Sie combine = &quot;factors&quot; oder &quot;product&quot;, oder server_step = 1.</translation>
     </message>
     <message>
+        <source>{path}: a stack gives each round a fresh adapter, in which no matrix has yet shown what it is worth. Write combine = &quot;product&quot;, or ranks_by = &quot;site&quot;.</source>
+        <translation>{path}: Beim Stapeln beginnt jede Runde mit einem frischen Adapter, in dem noch keine Matrix gezeigt hat, was sie wert ist. Schreiben Sie combine = &quot;product&quot; oder ranks_by = &quot;site&quot;.</translation>
+    </message>
+    <message>
         <source>{path}: a stack holds each site&apos;s own factors side by side, which a sum does not show. Write combine = &quot;factors&quot; with fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
         <translation>{path}: Ein Stapel hält die Faktoren jedes einzelnen Standorts nebeneinander, die aus einer Summe niemand kennt. Schreiben Sie combine = &quot;factors&quot; mit fed_medlora, fedavg oder fedrot, oder streichen Sie [secure_aggregation].</translation>
     </message>
@@ -9022,6 +9042,10 @@
         <translation>{path}: Ein Histogramm der Trainingstexte ist exakt und ginge neben einem geschützten Adapter hinaus. Schreiben Sie histogram = &quot;none&quot; (in einer Föderation unter [share]), oder streichen Sie [training.privacy].</translation>
     </message>
     <message>
+        <source>{path}: the adapter is protected, but how important each matrix is would leave beside it, from gradients without noise. Write ranks_by = &quot;site&quot;, or take out [training.privacy].</source>
+        <translation>{path}: Der Adapter ist geschützt, aber wie wichtig jede Matrix ist, ginge daneben hinaus, aus Gradienten ohne Rauschen. Schreiben Sie ranks_by = &quot;site&quot;, oder streichen Sie [training.privacy].</translation>
+    </message>
+    <message>
         <source>{path}: the coordinator would have to read each update to score it. Write method.measured_by = &quot;sites&quot;, or take out [secure_aggregation].</source>
         <translation>{path}: Der Koordinator müsste jeden Beitrag lesen, um ihn zu bewerten. Schreiben Sie method.measured_by = &quot;sites&quot;, oder streichen Sie [secure_aggregation].</translation>
     </message>
@@ -9040,6 +9064,10 @@
     <message>
         <source>{path}: this method weights sites by what their notes are about. Write share.histogram = &quot;specialties&quot; (or &quot;types&quot;), or set its semantic weight to 0.</source>
         <translation>{path}: Diese Methode gewichtet Standorte danach, wovon ihre Texte handeln. Schreiben Sie share.histogram = &quot;specialties&quot; (oder &quot;types&quot;), oder setzen Sie ihr semantisches Gewicht auf 0.</translation>
+    </message>
+    <message>
+        <source>{path}: where ranks follow importance, a site&apos;s matrices have ranks of their own, and the common adapter is not cut to these before it is fetched. Take out transfer.cut, or write ranks_by = &quot;site&quot;.</source>
+        <translation>{path}: Wo Ränge der Wichtigkeit folgen, hat jede Matrix eines Standorts ihren eigenen Rang, und der gemeinsame Adapter wird nicht vor dem Abholen darauf gekürzt. Streichen Sie transfer.cut, oder schreiben Sie ranks_by = &quot;site&quot;.</translation>
     </message>
     <message>
         <source>{path}: where whole sites are hidden every site counts the same, and fed_medlora_plus weighs them by their losses. Choose fed_medlora, or take out [client_privacy].</source>

@@ -3842,6 +3842,10 @@
         <translation>cuántas de sus notas de entrenamiento son de cada especialidad</translation>
     </message>
     <message>
+        <source>how much each part of the adapter mattered in training (one number for each matrix)</source>
+        <translation>cuánto importó cada parte del adaptador en el entrenamiento (un número por matriz)</translation>
+    </message>
+    <message>
         <source>how much the model finds correctly in your notes (scores)</source>
         <translation>cuánto encuentra bien el modelo en sus notas (puntuaciones)</translation>
     </message>
@@ -3852,6 +3856,10 @@
     <message>
         <source>ignored</source>
         <translation>se ignora</translation>
+    </message>
+    <message>
+        <source>importance of {name}, by layer</source>
+        <translation>importancia de {name}, por capa</translation>
     </message>
     <message>
         <source>invitation</source>
@@ -4578,6 +4586,10 @@
     <message>
         <source>{value} ({low} to {high})</source>
         <translation>{value} (de {low} a {high})</translation>
+    </message>
+    <message>
+        <source>{value}, rank {ranks}</source>
+        <translation>{value}, rango {ranks}</translation>
     </message>
     <message>
         <source>{verdict}: consider keeping it</source>
@@ -8206,6 +8218,10 @@
         <translation>El informe de la actualización no contiene la pérdida en las notas compartidas de la federación, que decide su peso. Dé a este centro las notas compartidas.</translation>
     </message>
     <message>
+        <source>The update&apos;s report does not say how important each of the federation&apos;s matrices is, or says it without being asked. Use the same program as the coordinator.</source>
+        <translation>El informe de la actualización no dice cuánto importa cada matriz de la federación, o lo dice sin que se le pida. Use el mismo programa que el coordinador.</translation>
+    </message>
+    <message>
         <source>The update&apos;s report does not say how many notes of each specialty (or entities of each type) the site has, which the method needs. Add the specialties to the site&apos;s notes, or leave the federation.</source>
         <translation>El informe de la actualización no dice cuántas notas de cada especialidad (o entidades de cada tipo) tiene el centro, y el método lo necesita. Añada las especialidades a las notas del centro, o abandone la federación.</translation>
     </message>
@@ -8882,6 +8898,10 @@
         <translation>{path}: un server_step distinto de 1 continúa desde donde empezó la ronda, pero una pila empieza de nuevo en cada ronda. Escriba combine = &quot;factors&quot; o &quot;product&quot;, o server_step = 1.</translation>
     </message>
     <message>
+        <source>{path}: a stack gives each round a fresh adapter, in which no matrix has yet shown what it is worth. Write combine = &quot;product&quot;, or ranks_by = &quot;site&quot;.</source>
+        <translation>{path}: al apilar, cada ronda empieza con un adaptador nuevo, en el que ninguna matriz ha mostrado aún cuánto vale. Escriba combine = &quot;product&quot; o ranks_by = &quot;site&quot;.</translation>
+    </message>
+    <message>
         <source>{path}: a stack holds each site&apos;s own factors side by side, which a sum does not show. Write combine = &quot;factors&quot; with fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
         <translation>{path}: una pila contiene los factores propios de cada centro unos junto a otros, que nadie conoce a partir de una suma. Escriba combine = &quot;factors&quot; con fed_medlora, fedavg o fedrot, o quite [secure_aggregation].</translation>
     </message>
@@ -9022,6 +9042,10 @@
         <translation>{path}: un histograma de las notas de entrenamiento es exacto y saldría junto a un adaptador protegido. Escriba histogram = &quot;none&quot; (en una federación, bajo [share]), o quite [training.privacy].</translation>
     </message>
     <message>
+        <source>{path}: the adapter is protected, but how important each matrix is would leave beside it, from gradients without noise. Write ranks_by = &quot;site&quot;, or take out [training.privacy].</source>
+        <translation>{path}: el adaptador está protegido, pero la importancia de cada matriz saldría junto a él, tomada de gradientes sin ruido. Escriba ranks_by = &quot;site&quot; o quite [training.privacy].</translation>
+    </message>
+    <message>
         <source>{path}: the coordinator would have to read each update to score it. Write method.measured_by = &quot;sites&quot;, or take out [secure_aggregation].</source>
         <translation>{path}: el coordinador tendría que leer cada actualización para puntuarla. Escriba method.measured_by = &quot;sites&quot;, o quite [secure_aggregation].</translation>
     </message>
@@ -9040,6 +9064,10 @@
     <message>
         <source>{path}: this method weights sites by what their notes are about. Write share.histogram = &quot;specialties&quot; (or &quot;types&quot;), or set its semantic weight to 0.</source>
         <translation>{path}: este método pondera los centros por aquello de lo que tratan sus notas. Escriba share.histogram = &quot;specialties&quot; (o &quot;types&quot;), o ponga su peso semántico en 0.</translation>
+    </message>
+    <message>
+        <source>{path}: where ranks follow importance, a site&apos;s matrices have ranks of their own, and the common adapter is not cut to these before it is fetched. Take out transfer.cut, or write ranks_by = &quot;site&quot;.</source>
+        <translation>{path}: cuando los rangos siguen la importancia, cada matriz de un centro tiene su propio rango, y el adaptador común no se reduce a ellos antes de descargarse. Quite transfer.cut o escriba ranks_by = &quot;site&quot;.</translation>
     </message>
     <message>
         <source>{path}: where whole sites are hidden every site counts the same, and fed_medlora_plus weighs them by their losses. Choose fed_medlora, or take out [client_privacy].</source>

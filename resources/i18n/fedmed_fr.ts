@@ -3842,6 +3842,10 @@
         <translation>combien de vos notes d’entraînement relèvent de chaque spécialité</translation>
     </message>
     <message>
+        <source>how much each part of the adapter mattered in training (one number for each matrix)</source>
+        <translation>l’importance de chaque partie de l’adaptateur pendant l’entraînement (un nombre par matrice)</translation>
+    </message>
+    <message>
         <source>how much the model finds correctly in your notes (scores)</source>
         <translation>ce que le modèle trouve correctement dans vos notes (scores)</translation>
     </message>
@@ -3852,6 +3856,10 @@
     <message>
         <source>ignored</source>
         <translation>ignoré</translation>
+    </message>
+    <message>
+        <source>importance of {name}, by layer</source>
+        <translation>importance de {name}, par couche</translation>
     </message>
     <message>
         <source>invitation</source>
@@ -4578,6 +4586,10 @@
     <message>
         <source>{value} ({low} to {high})</source>
         <translation>{value} ({low} à {high})</translation>
+    </message>
+    <message>
+        <source>{value}, rank {ranks}</source>
+        <translation>{value}, rang {ranks}</translation>
     </message>
     <message>
         <source>{verdict}: consider keeping it</source>
@@ -8206,6 +8218,10 @@
         <translation>Le rapport de la mise à jour ne contient pas la perte sur les notes communes de la fédération, qui décide de son poids. Donnez les notes communes à ce site.</translation>
     </message>
     <message>
+        <source>The update&apos;s report does not say how important each of the federation&apos;s matrices is, or says it without being asked. Use the same program as the coordinator.</source>
+        <translation>Le rapport de la mise à jour ne dit pas l’importance de chacune des matrices de la fédération, ou la dit sans qu’on la demande. Utilisez le même programme que le coordinateur.</translation>
+    </message>
+    <message>
         <source>The update&apos;s report does not say how many notes of each specialty (or entities of each type) the site has, which the method needs. Add the specialties to the site&apos;s notes, or leave the federation.</source>
         <translation>Le rapport de la mise à jour ne dit pas combien de notes de chaque spécialité (ou d’entités de chaque type) a le site, ce dont la méthode a besoin. Ajoutez les spécialités aux notes du site, ou quittez la fédération.</translation>
     </message>
@@ -8882,6 +8898,10 @@
         <translation>{path}&#xa0;: un server_step autre que 1 continue à partir du départ du tour, mais un empilement repart de zéro à chaque tour. Écrivez combine = &quot;factors&quot; ou &quot;product&quot;, ou server_step = 1.</translation>
     </message>
     <message>
+        <source>{path}: a stack gives each round a fresh adapter, in which no matrix has yet shown what it is worth. Write combine = &quot;product&quot;, or ranks_by = &quot;site&quot;.</source>
+        <translation>{path}&#xa0;: un empilement donne à chaque tour un nouvel adaptateur, dans lequel aucune matrice n’a encore montré ce qu’elle vaut. Écrivez combine = &quot;product&quot;, ou ranks_by = &quot;site&quot;.</translation>
+    </message>
+    <message>
         <source>{path}: a stack holds each site&apos;s own factors side by side, which a sum does not show. Write combine = &quot;factors&quot; with fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
         <translation>{path}&#xa0;: un empilement garde côte à côte les facteurs propres à chaque site, que personne ne connaît à partir d’une somme. Écrivez combine = &quot;factors&quot; avec fed_medlora, fedavg ou fedrot, ou retirez [secure_aggregation].</translation>
     </message>
@@ -9022,6 +9042,10 @@
         <translation>{path}&#xa0;: un histogramme des notes d’entraînement est exact et sortirait à côté d’un adaptateur protégé. Écrivez histogram = &quot;none&quot; (dans une fédération, sous [share]), ou retirez [training.privacy].</translation>
     </message>
     <message>
+        <source>{path}: the adapter is protected, but how important each matrix is would leave beside it, from gradients without noise. Write ranks_by = &quot;site&quot;, or take out [training.privacy].</source>
+        <translation>{path}&#xa0;: l’adaptateur est protégé, mais l’importance de chaque matrice sortirait à côté, tirée de gradients sans bruit. Écrivez ranks_by = &quot;site&quot;, ou retirez [training.privacy].</translation>
+    </message>
+    <message>
         <source>{path}: the coordinator would have to read each update to score it. Write method.measured_by = &quot;sites&quot;, or take out [secure_aggregation].</source>
         <translation>{path}&#xa0;: le coordinateur devrait lire chaque mise à jour pour l’évaluer. Écrivez method.measured_by = &quot;sites&quot;, ou retirez [secure_aggregation].</translation>
     </message>
@@ -9040,6 +9064,10 @@
     <message>
         <source>{path}: this method weights sites by what their notes are about. Write share.histogram = &quot;specialties&quot; (or &quot;types&quot;), or set its semantic weight to 0.</source>
         <translation>{path}&#xa0;: cette méthode pondère les sites par ce dont parlent leurs notes. Écrivez share.histogram = &quot;specialties&quot; (ou &quot;types&quot;), ou mettez son poids sémantique à 0.</translation>
+    </message>
+    <message>
+        <source>{path}: where ranks follow importance, a site&apos;s matrices have ranks of their own, and the common adapter is not cut to these before it is fetched. Take out transfer.cut, or write ranks_by = &quot;site&quot;.</source>
+        <translation>{path}&#xa0;: quand les rangs suivent l’importance, chaque matrice d’un site a son propre rang, et l’adaptateur commun n’y est pas réduit avant d’être récupéré. Retirez transfer.cut, ou écrivez ranks_by = &quot;site&quot;.</translation>
     </message>
     <message>
         <source>{path}: where whole sites are hidden every site counts the same, and fed_medlora_plus weighs them by their losses. Choose fed_medlora, or take out [client_privacy].</source>

@@ -74,6 +74,7 @@ TOLD = {
     "loss_after": "validation loss before and after",
     "shared_loss": "the loss on notes that the federation shares",
     "histogram": "A histogram",
+    "importance": "how much each matrix of the adapter mattered",
     "scores_before": "right, invented and missed on your validation notes, before and after",
     "scores_after": "right, invented and missed on your validation notes, before and after",
     "start_norm": "norms of the starting adapter and of the update",

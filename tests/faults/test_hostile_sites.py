@@ -119,6 +119,8 @@ FIELDS: list[tuple[str, str, Any, str]] = [
     ("offer", "update.report.histogram", {"surgery": 3}, "update.unshared_histogram"),
     *[("offer", "update.report.histogram", v, NOT_UNDERSTOOD) for v in ({"x" * 81: 1}, {"a": -1}, {"a": 1.5}, [1])],
     ("offer", "update.report.histogram", {f"{number}": 1 for number in range(201)}, NOT_UNDERSTOOD),
+    ("offer", "update.report.importance", {"name of a patient": 0.5}, "update.wrong_importance"),
+    *[("offer", "update.report.importance", v, NOT_UNDERSTOOD) for v in ({"a": -0.1}, {"a": 2.0}, {"a": NAN}, [1])],
     ("offer", "update.report.scores_after", {"strict": {"name of a patient": {"tp": 1}}}, "update.foreign_type"),
     ("offer", "update.report.scores_after", {"strict": {"drug": {"tp": -1}}}, NOT_UNDERSTOOD),
     ("offer", "update.report.scores_after", {"strict": {"drug": {"tp": NAN}}}, NOT_UNDERSTOOD),

@@ -179,6 +179,35 @@ async def test_that_sites_of_different_ranks_take_part_together_and_a_method_tha
     await refused()
 
 
+def importance_spec(**changes: object) -> FederationSpec:
+    method = {"name": "adaptive_fedlora", "ranks_by": "importance", "least_rank": 1, "grid": (2, 4, 8)}
+    method |= {"weights": (1.0, 0.0, 0.0), "raise_above": 1.0, "lower_below": 0.0}
+    return method_spec("", **{"method": method, "rounds": 3} | changes)
+
+
+async def test_that_ranks_follow_the_importance_that_sites_have_approved_within_their_bytes_and_caps(
+    tmp_path: Path,
+) -> None:
+    spec = importance_spec(transfer={"dtype": "int8"})
+    async with federation(tmp_path, spec, caps={"C": 3}) as ran:
+        up, q = sorted(spec.base.modules)
+        expected = {"A": {up: 1, q: 3}, "B": {up: 1, q: 3}, "C": {up: 1, q: 3}}
+        history = ran.host.rounds.state.history
+        for site, own in expected.items():
+            entries = {entry.plan.round: entry for entry in ran.agents[site].record().entries}
+            assert entries[1].plan.ranks == {} and entries[4].plan.ranks == {}
+            assert entries[2].plan.ranks == entries[3].plan.ranks == own
+            assert all(entries[number].update.report.importance.keys() == {up, q} for number in (1, 2, 3))
+            assert all(one.sites[site].rank == 2 for one in history)
+            written = ran.agents[site].holdings.save_final(
+                ran.agents[site].record(), tmp_path / f"{site}-final", "base"
+            )
+            exported, final = dense(Adapter.load_peft(written["final"])), dense(ran.adapter(history[-1].adapter))
+            assert all(np.allclose(exported[name], final[name], atol=1e-6) for name in (up, q))
+        assert [one.measures["moved_rank"] for one in history] == pytest.approx([0, 20 / 88, 20 / 88])
+        assert ran.adapter(history[-1].adapter).ranks == {up: 2, q: 3}, "what nobody could train is kept"
+
+
 # -- two parts ---------------------------------------------------------------------------------------------------------
 
 
@@ -305,6 +334,12 @@ async def test_that_a_restart_of_sites_or_of_all_in_mid_round_changes_no_bit_of_
     whole = await restarted(tmp_path / "whole", spec, frozenset())
     assert whole[1] is not None
     assert await restarted(tmp_path / "sites", spec, frozenset({"site"})) == whole
+    assert await restarted(tmp_path / "all", spec, frozenset({"site-and-coordinator"})) == whole
+
+
+async def test_that_a_restart_in_mid_round_changes_no_bit_where_modules_have_their_own_ranks(tmp_path: Path) -> None:
+    spec = importance_spec(sites=2)
+    whole = await restarted(tmp_path / "whole", spec, frozenset())
     assert await restarted(tmp_path / "all", spec, frozenset({"site-and-coordinator"})) == whole
 
 

@@ -81,11 +81,18 @@ def result_of(plan: Plan, start: Adapter, after: Adapter, notes: int = 10) -> Lo
         effective_rank=1.5,
         epsilon_spent=0.5,
         epsilon_left=2.5,
+        importance=_importance(start) if plan.importance else {},
         seconds=time.monotonic() % 1,
     )
     part = Part(sha256=hashlib.sha256(blob).hexdigest(), size=len(blob))
     update = Update(round=plan.round, parts={"adapter": part}, report=report)
     return LocalResult(update, {"adapter": blob}, Evidence(rank=plan.rank))
+
+
+def _importance(adapter: Adapter) -> dict[str, float]:
+    """The more, the later in the alphabet."""
+    shares = {name: 4.0**place for place, name in enumerate(adapter)}
+    return {name: share / sum(shares.values()) for name, share in shares.items()}
 
 
 class NumpyTrainer:

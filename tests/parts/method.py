@@ -58,9 +58,10 @@ def closed(
     ranks: Mapping[str, int] | None = None,
     method_state: MethodState | None = None,
     freeze: tuple[Factor, ...] = (),
+    plans: Mapping[str, Plan] | None = None,
 ) -> Combination:
     """The end of a round in which these sites gave these adapters, of all `sites`. `ranks` are those planned."""
-    due = due_of(spec, adapters, reports, start, frozen, control, sites, number, ranks, method_state, freeze)
+    due = due_of(spec, adapters, reports, start, frozen, control, sites, number, ranks, method_state, freeze, plans)
     return combine(due, spec, Sources(start, adapters, frozen, control, controls or {}))
 
 
@@ -76,6 +77,7 @@ def due_of(
     ranks: Mapping[str, int] | None = None,
     method_state: MethodState | None = None,
     freeze: tuple[Factor, ...] = (),
+    plans: Mapping[str, Plan] | None = None,
 ) -> Combine:
     """The round that has closed, to be combined."""
     reports = reports or {site: Report(notes=NOTES[site], supervised_tokens=NOTES[site], steps=4) for site in adapters}
@@ -93,7 +95,8 @@ def due_of(
             for site, one in adapters.items()
         },
         reports=reports,
-        plans={
+        plans=plans
+        or {
             site: Plan(round=number, start=start.sha256, rank=rank, training=spec.training, freeze=freeze, seed=0)
             for site, rank in (ranks or dict.fromkeys(adapters, spec.lora.rank)).items()
         },

@@ -12,6 +12,7 @@ from fedmed_desktop.federation import Control, LocalResult, Part, Plan, Update
 from fedmed_desktop.federation.sending import sent
 from fedmed_desktop.federation.work import MOMENTS, Emit, Given
 from fedmed_desktop.lora import Adapter, Module, algebra
+from fedmed_desktop.lora.module import rank_in
 from tests.parts.federation import NumpyTrainer, moved, result_of
 
 
@@ -30,8 +31,9 @@ class MethodTrainer(NumpyTrainer):
         self.trained.append(plan.round)
         self.given[plan.round] = given
         seed = plan.seed % 2**32
-        cut = given.start.map(lambda module: algebra.module_cut(module, plan.rank, plan.cut))
-        start = algebra.grow(cut, plan.rank, seed)
+        ranks, modules = plan.by_module, given.start.items()
+        cut = {name: algebra.module_cut(module, rank_in(ranks, name), plan.cut) for name, module in modules}
+        start = algebra.grow(Adapter(cut), ranks, seed)
         if "B" in plan.own and "B" in given.own:
             start = _joined(start, given.own["B"])
         after = moved(start, seed)

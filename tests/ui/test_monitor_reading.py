@@ -272,6 +272,18 @@ def test_that_a_cell_is_read_by_pointer_and_keys_and_all_stand_in_a_table(page: 
     ]  # fmt: skip
 
 
+def test_that_a_cell_tells_its_modules_ranks_where_they_are_not_all_alike(page: MonitorPage) -> None:
+    made = layered(1, 1.0, 2.0)
+    ranks = dict(zip(made.evidence.modules, (2, 9, 5, 5), strict=True))
+    modules = {name: one.model_copy(update={"rank": ranks[name]}) for name, one in made.evidence.modules.items()}
+    made = replace(made, evidence=made.evidence.model_copy(update={"modules": modules}))
+    show(page, desk_of([record(made), *run(1, 150)]))
+    page.layers.view.point_at(1.0, 1.0)
+    assert page.layers.read.text() == "round 1, layer 1: 1.00, rank 2–9"
+    page.layers.view.point_at(1.0, 2.0)
+    assert page.layers.read.text() == "round 1, layer 2: 2.00, rank 5"
+
+
 def test_that_a_record_of_earlier_versions_has_no_map(page: MonitorPage) -> None:
     show(page, desk_of([record(entry(1)), *run(2, 150)]))
     assert page.charts.isVisible() and page.layers.isHidden()

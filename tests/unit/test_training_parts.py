@@ -110,7 +110,7 @@ def test_that_a_model_which_caps_its_logits_is_asked_as_a_whole(tmp_path: Path, 
         assert base.selected_logits(torch.zeros_like(some), input_ids=rows).shape == (0, 4096)
 
 
-def test_that_thinner_modules_are_padded_and_read_back_as_they_were(base: BaseModel, tiny_model: Path) -> None:
+def test_that_modules_have_their_own_ranks_on_the_model_and_are_read_back_so(base: BaseModel, tiny_model: Path) -> None:
     adapter = random_adapter(tiny_model)
     names = list(adapter)
     thin = Module(adapter[names[0]].B[:, :1], adapter[names[0]].A[:1], 0.7)
@@ -119,6 +119,7 @@ def test_that_thinner_modules_are_padded_and_read_back_as_they_were(base: BaseMo
     assert base.lora.read() == mixed
     x = torch.randn(5, adapter[names[0]].shape[1], generator=torch.Generator().manual_seed(0))
     layer = base.model.get_submodule(names[0])
+    assert {name: base.model.get_submodule(name).lora_A.default.weight.shape[0] for name in names} == mixed.ranks
     expected = x @ (layer.base_layer.weight + 0.7 * torch.from_numpy(thin.B @ thin.A)).T
     assert torch.allclose(layer(x), expected, atol=1e-5)
 

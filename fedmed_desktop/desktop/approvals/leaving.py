@@ -31,6 +31,7 @@ _COUNTED: Final = {
     "types": later("entities of type {name}"),
     "none": later("count of {name}"),
 }
+_IMPORTANCE: Final = "importance by layer, "
 _NAMES: Final = {"shared loss": later("loss on shared notes")}
 
 
@@ -161,4 +162,6 @@ def _plainly(row: tuple[str, str], counted: str) -> tuple[str, str]:
         return tr("what"), tr("adapter after training") if value == "train" else tr("scores of the final adapter")
     if name.startswith("histogram, "):
         return tr(counted).format(name=name.removeprefix("histogram, ")), value
+    if name.startswith(_IMPORTANCE):
+        return tr("importance of {name}, by layer").format(name=name.removeprefix(_IMPORTANCE)), value
     return tr(_NAMES[name]) if name in _NAMES else name, value

@@ -228,7 +228,8 @@ def _details(entry: Entry, desk: Desk, last: float | None) -> tuple[Line, ...]:
     """Measures with their own names, and whole fingerprints."""
     update, evidence, lines = entry.update, entry.evidence, []
     if update.report.kind == "train":
-        rank = f"{evidence.rank}"
+        ranks = entry.plan.ranks.values()
+        rank = f"{evidence.rank} ({min(ranks)}–{max(ranks)})" if ranks else f"{evidence.rank}"
         if desk.spec:
             rank += " · " + tr("%n matrices", "", len(desk.spec.base.modules))
         norm = tr(NO_REFERENCE)

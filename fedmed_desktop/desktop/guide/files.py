@@ -18,6 +18,7 @@ PAGES: Final = (
 # Pages that are reached by a link, too many for the list of contents, and the page that they stand under there.
 UNDER: Final = {
     **{f"method-{name}": "methods" for name in METHODS},
+    "ranks-by-importance": "methods",
     "first-run": "rounds",
     "formats": "notes",
     "evaluate": "tasks",

@@ -113,6 +113,7 @@ class LayerMap(Card):
         super().__init__(self.tr("Layer by layer"), parent=parent)
         self._lay(self.content, (20, 14, 20, 12), 6)
         self._layers: dict[int, dict[int, float]] = {}
+        self._ranks: dict[int, dict[int, tuple[int, int]]] = {}
         self.cells: Numbers = np.empty((0, 0))
         self.sentence, self.read = Sentence(tone="ink"), Caption()
         self.as_table = LinkButton(self.tr("Show as table"))
@@ -153,7 +154,7 @@ class LayerMap(Card):
         """Draws where a round has come; costs nothing else."""
         if curves.layers is self._layers:
             return
-        self._layers = curves.layers
+        self._layers, self._ranks = curves.layers, curves.layer_ranks
         self.sentence.setText(layers_sentence(curves))
         self.view.setAccessibleDescription(self.sentence.text())
         self._draw()
@@ -203,16 +204,19 @@ class LayerMap(Card):
 
     @Slot(float, float)
     def _tell(self, x: float, y: float) -> None:
-        """Shows a cell's round, layer and change."""
+        """Shows a cell's round, layer and change, and its modules' ranks where they are not all alike."""
         rows, columns = self.cells.shape
         column, row = (round(x) - self.rounds[0], round(y) - 1) if x == x and self.cells.size else (-1, -1)
         if not (0 <= row < rows and 0 <= column < columns):
             self.read.setText("")
             return
-        value = float(self.cells[row, column])
+        value, at, layer = float(self.cells[row, column]), self.rounds[column], self.names[row]
         said = tr("round {round}, layer {layer}: {value}")
         words = number(value) if value == value else tr("not trained")
-        self.read.setText(said.format(round=self.rounds[column], layer=self.names[row], value=words))
+        if ranks := self._ranks.get(at, {}).get(layer):
+            span = "–".join(str(rank) for rank in dict.fromkeys(ranks))
+            words = tr("{value}, rank {ranks}").format(value=words, ranks=span)
+        self.read.setText(said.format(round=at, layer=layer, value=words))
 
     @Slot()
     def _turn(self) -> None:

@@ -69,6 +69,8 @@ def _shares(spec: FederationSpec) -> list[str]:
         shares.append(tr("how much the model finds correctly in your notes (scores)"))
     if spec.share.histogram in _COUNTS:
         shares.append(tr(_COUNTS[spec.share.histogram]))
+    if "importance" in spec.method.needs:
+        shares.append(tr("how much each part of the adapter mattered in training (one number for each matrix)"))
     if spec.shared_notes:
         shares.append(tr("its loss on the federation's public notes"))
     return shares

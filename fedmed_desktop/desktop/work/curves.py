@@ -18,7 +18,7 @@ from ...scores import TASKS, Scores, TaskName
 from ...storage import Entry, Record
 from ...storage.journal import MOST_STEPS, stride_of
 from ..charts.columns import Columns, Numbers
-from .layers import layer_norms
+from .layers import layer_norms, layer_ranks
 from .steps import Steps
 
 DRIFTS: Final = ("model", "performance", "semantic", "combined")
@@ -37,7 +37,8 @@ class Curves:
     `thresholds`: drifts at which the federation's method changes a rank; empty while no method has them.
     `shares_counts`: whether sites tell what their notes are about, without which nobody can measure semantic drift.
     `has_several_tasks`: of the federation; this site may have labels of one of them only.
-    `rank_follows`: what the method changes a site's rank with. `layers`: norm of each layer's change, by round.
+    `rank_follows`: what the method changes a site's rank with. `layers`: norm of each layer's change, by round;
+    `layer_ranks`: smallest and largest rank there, where not all are alike.
     `current`: (round, step, steps) of the last training step, None before the first. `rounds`: a row for each round;
     `steps` before each of them are counted by `round_starts`. `moved`: bytes by direction and blob.
     """
@@ -58,6 +59,7 @@ class Curves:
         self.scores: dict[int, dict[str, Scores]] = {}
         self.moved: dict[str, dict[str, int]] = {"up": {}, "down": {}}
         self.layers: dict[int, dict[int, float]] = {}
+        self.layer_ranks: dict[int, dict[int, tuple[int, int]]] = {}
         self._layers_of: dict[int, str] = {}  # the update that a round's layers are of
 
     # -- folding -----------------------------------------------------------------------------------------------------
@@ -172,6 +174,7 @@ class Curves:
         if evidence.modules and self._layers_of.get(entry.plan.round) != entry.sha256:
             self._layers_of[entry.plan.round] = entry.sha256
             self.layers = {**self.layers, entry.plan.round: layer_norms(evidence.modules)}
+            self.layer_ranks[entry.plan.round] = layer_ranks(evidence.modules)
 
     def _scored(self, row: int, moment: str, scores: Scores) -> None:
         self.scores.setdefault(int(self.rounds["round"][row]), {})[moment] = scores

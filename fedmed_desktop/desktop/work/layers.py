@@ -44,6 +44,15 @@ def layer_norms(changes: Mapping[str, ModuleChange]) -> dict[int, float]:
     return {layer: math.sqrt(sum_) for layer, sum_ in by_layer({n: c.norm**2 for n, c in changes.items()}).items()}
 
 
+def layer_ranks(changes: Mapping[str, ModuleChange]) -> dict[int, tuple[int, int]]:
+    """Smallest and largest rank of a module in each layer; {} where all modules have one rank."""
+    ranks: defaultdict[int, list[int]] = defaultdict(list)
+    for name, change in changes.items():
+        ranks[place(name)[0]].append(change.rank)
+    one = len({change.rank for change in changes.values()}) < 2
+    return {} if one else {layer: (min(found), max(found)) for layer, found in ranks.items()}
+
+
 def where(energy: Mapping[int, float]) -> str:
     """Sentence on which layers most of the change is in; `energy` by layer, in any unit."""
     whole = sum(energy.values())

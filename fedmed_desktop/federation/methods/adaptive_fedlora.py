@@ -11,6 +11,7 @@ compared with the paper's. guide/method-adaptive_fedlora.md has the formulas.
 - Rank: a step on the grid with hysteresis, within the site's cap. The scale is constant, so no step moves delta W.
 - Selection, where not all sites can take part.                                               (federation.selection)
 - Weights: p_k ~ n_k exp(-JSD_2(P_k || Pbar) / tau), Pbar by notes; for equal n they differ by e^(1 / tau) at most.
+- Modules: by importance, if wanted, at the same bytes.                                     (federation.allotment)
 - Combining: in product space, guarded against rank collapse (combine.combine_product_by_level; whatever no site of the
   round could train is kept); or a stack, which starts each round with a fresh adapter and needs no guard.
 """
@@ -22,15 +23,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from statistics import median
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ...bounds import Number, PositiveFloat, PositiveInt, Scalar
+from ...bounds import Number, PositiveFloat, PositiveInt, Scalar, Share
 from ...lora import Adapter, Module, algebra
 from ...lora.geometry import products_of_changes
-from ...lora.module import ModuleSource
+from ...lora.module import ModuleSource, Ranks, rank_in
 from ..actions import Combine
+from ..allotment import allotted, moved_share, of_each, pooled_importance
 from ..combine import Combination, Combiner, Combining, Sources, combine_product_by_level
 from ..drift import Drift, direction_drift, excess_drift, pooled_histogram, semantic_drift
 from ..plan import Frozen
@@ -52,10 +54,15 @@ class SiteState(Seen):
 
 
 class AdaptiveState(Frozen):
-    """State from round to round, kept as JSON. `recent`: the latest values of the three drifts, over all sites."""
+    """State from round to round, kept as JSON. `recent`: the latest values of the three drifts, over all sites.
+
+    `importance` of each module, pooled and smoothed; `energy_ranks`: those that keep `keep_energy` of each module's.
+    """
 
     recent: tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]] = ((), (), ())
     sites: dict[str, SiteState] = Field(default_factory=dict)
+    importance: dict[str, Share] = Field({}, exclude_if=lambda value: not value)
+    energy_ranks: dict[str, int] = Field({}, exclude_if=lambda value: not value)
 
 
 class AdaptiveFedLora(ProductSplit):
@@ -76,9 +83,15 @@ class AdaptiveFedLora(ProductSplit):
     in which no rank changes, in whole rounds, rounded down. `split`: see ProductSplit. The defaults are as before these
     settings existed.
 
+    `ranks_by` "importance": within a site's bytes, which its one rank decides, each module has a rank of its own from
+    `least_rank` to the largest of the grid, or the site's cap. They follow the importance that sites report, smoothed
+    by `memory`; round one has none to follow. With `keep_energy` a module first gets the rank that keeps this share of
+    its own energy or, where bytes are too few for all of these, no less of it than the one rank would keep.
+
     Measures of a round: `drift.<site>` (smoothed), `rank.<site>` (for its next round), `mean_drift` of the sites that
     took part and, except for stacks, `energy_above_smallest_rank`, as a share of the new adapter's energy; with
-    `keep_energy` the rank that keeps it, `energy_rank`; `model_drift.<site>` where it is not "global".
+    `keep_energy` the rank that keeps it, `energy_rank`; `model_drift.<site>` where it is not "global"; with ranks by
+    importance `moved_rank`, the largest share of a site's values that lay elsewhere than at one rank.
     """
 
     name: Literal["adaptive_fedlora"] = "adaptive_fedlora"
@@ -103,6 +116,8 @@ class AdaptiveFedLora(ProductSplit):
     model_drift: ModelDrift = Field("global", exclude_if=lambda value: value == "global")
     keep_energy: float = Field(0.0, ge=0, lt=1, exclude_if=lambda value: value == 0)
     final: float = Field(0.0, ge=0, le=1, exclude_if=lambda value: value == 0)
+    ranks_by: Literal["site", "importance"] = Field("site", exclude_if=lambda value: value == "site")
+    least_rank: PositiveInt = Field(2, le=1024, exclude_if=lambda value: value == 2)
 
     @model_validator(mode="after")
     def _settings_agree(self) -> Self:
@@ -119,6 +134,7 @@ class AdaptiveFedLora(ProductSplit):
         measured = {"start_norm", "loss_before"}
         measured |= {"histogram"} if self.weights[2] > 0 else set()
         measured |= {"seconds"} if self.slowness else set()
+        measured |= {"importance"} if self.ranks_by == "importance" else set()
         return super().needs | measured
 
     @property
@@ -132,6 +148,8 @@ class AdaptiveFedLora(ProductSplit):
     def misfit(self, setting: Setting) -> str | None:
         if self.weights[2] > 0 and setting.histogram == "none":
             return "methods.needs_histogram"
+        if self.ranks_by == "importance" and setting.combine == "stack":
+            return "methods.importance_needs_product"
         return super().misfit(setting)
 
     def refusal(self, report: Report) -> str | None:
@@ -148,6 +166,18 @@ class AdaptiveFedLora(ProductSplit):
         known = AdaptiveState.model_validate(opening.state).sites.get(site)
         return snapped(known.rank if known else opening.rank, self.grid, opening.caps.get(site))
 
+    def asks(self, site: str, opening: Opening) -> dict[str, Any]:
+        return {} if self.ranks_by == "site" else {"importance": True, "ranks": self._ranks(site, opening)}
+
+    def _ranks(self, site: str, opening: Opening) -> dict[str, int]:
+        """The ranks of this site's modules; empty where nothing is known that they could follow."""
+        state = AdaptiveState.model_validate(opening.state)
+        if not state.importance:
+            return {}
+        rank = opening.capped(site, self.rank(site, opening))
+        least, most = min(self.least_rank, rank), opening.capped(site, max(rank, self.grid[-1]))
+        return allotted(opening.modules, state.importance, rank, least, most, state.energy_ranks)
+
     def weigh(self, reports: Mapping[str, Report]) -> dict[str, float]:
         return normalised(specialty_weights(reports, self.tau))
 
@@ -158,9 +188,9 @@ class AdaptiveFedLora(ProductSplit):
         adapter, found, least = combination.adapter, self._drifts(closed, sources), 0
         if combination.frozen is None:
             if self.guard:
-                adapter = with_unreached(adapter, sources.start, max(closed.ranks.values()))
+                adapter = with_unreached(adapter, sources.start, of_each(max, closed.by_module.values(), adapter))
             least = algebra.rank_of_energy(adapter, self.keep_energy) if self.keep_energy else 0
-        state = self._next_state(closed, found, least)
+        state = self._next_state(closed, found, least, adapter)
         drifts = {site: one.drift for site, one in state.sites.items() if one.drift is not None}
         measures = {f"drift.{site}": drift for site, drift in drifts.items()}
         measures |= {f"rank.{site}": float(one.rank) for site, one in state.sites.items()}
@@ -169,10 +199,13 @@ class AdaptiveFedLora(ProductSplit):
         if self.model_drift != "global":
             measures |= {f"model_drift.{site}": one.model for site, one in found.items()}
         if combination.frozen is None:
-            _, above = algebra.shrink(adapter, min(closed.ranks.values()))
+            _, above = algebra.shrink(adapter, of_each(min, closed.by_module.values(), adapter))
             measures["energy_above_smallest_rank"] = above
             measures |= {"energy_rank": float(least)} if self.keep_energy else {}
             adapter = self.as_split(adapter)
+        if self.ranks_by == "importance":
+            moved = (moved_share(adapter.shapes, one.rank, one.by_module) for one in closed.plans.values())
+            measures["moved_rank"] = max(moved)
         return replace(combination, adapter=adapter, state=state.model_dump(mode="json"), measures=measures)
 
     def _drifts(self, closed: Combine, sources: Sources) -> dict[str, Drift]:
@@ -184,13 +217,13 @@ class AdaptiveFedLora(ProductSplit):
         model = {site: excess_drift(norm, usual) for site, norm in norms.items()}
         if self.model_drift == "direction":
             order = sorted(closed.updates, key=lambda site: (closed.updates[site].sha256, site))
-            updates = [(closed.ranks[site], sources.updates[site]) for site in order]
+            updates = [(closed.by_module[site], sources.updates[site]) for site in order]
             products = products_of_changes(sources.start, updates, "best")
             apart = direction_drift(products, [closed.weights[site] for site in order])
             model = dict(zip(order, apart, strict=True))
         return {site: one.model_copy(update={"model": model[site]}) for site, one in closed.drifts.items()}
 
-    def _next_state(self, closed: Combine, found: Mapping[str, Drift], least: int) -> AdaptiveState:
+    def _next_state(self, closed: Combine, found: Mapping[str, Drift], least: int, common: Adapter) -> AdaptiveState:
         before = AdaptiveState.model_validate(closed.state)
         drifts = [components(found[site]) for site in sorted(found)]
         model, performance, semantic = (
@@ -199,7 +232,19 @@ class AdaptiveFedLora(ProductSplit):
         )
         after = AdaptiveState(recent=(model, performance, semantic), sites=before.sites)
         sites = before.sites | {site: self._next_site(site, closed, found[site], after, least) for site in found}
-        return after.model_copy(update={"sites": dict(sorted(sites.items()))})
+        worth = self._next_worth(closed, before, common)
+        return after.model_copy(update={"sites": dict(sorted(sites.items())), **worth})
+
+    def _next_worth(self, closed: Combine, before: AdaptiveState, common: Adapter) -> dict[str, dict[str, Any]]:
+        """Fields of the state that the ranks of modules follow; as before where no rank may change."""
+        if self.ranks_by == "site" or self._is_final(closed.round + 1, closed.rounds):
+            return {"importance": before.importance, "energy_ranks": before.energy_ranks}
+        told = {site: report.importance for site, report in closed.reports.items()}
+        now = pooled_importance(told, closed.weights)
+        smooth = {name: smoothed(before.importance.get(name), one, self.memory) for name, one in now.items()}
+        modules = common.items() if self.keep_energy else ()
+        kept = {name: algebra.rank_of_energy(Adapter({name: module}), self.keep_energy) for name, module in modules}
+        return {"importance": {name: min(1.0, one) for name, one in smooth.items()}, "energy_ranks": kept}
 
     def _next_site(self, site: str, closed: Combine, found: Drift, state: AdaptiveState, least: int) -> SiteState:
         report, known, rank = closed.reports[site], state.sites.get(site), closed.ranks[site]
@@ -239,14 +284,14 @@ class AdaptiveFedLora(ProductSplit):
         return Steps(self.grid, self.raise_above, self.lower_below, self.sign).next_rank(rank, drift, cap)
 
 
-def with_unreached(adapter: Adapter, start: ModuleSource, reach: int) -> Adapter:
+def with_unreached(adapter: Adapter, start: ModuleSource, reaches: Ranks) -> Adapter:
     """The adapter plus the part of the start above the largest rank of the round, which no site could train.
 
     Without it, a round of sites of small rank would forget everything that sites of large rank have learned.
     """
 
     def whole(name: str, module: Module) -> Module:
-        before = start.module(name)
+        before, reach = start.module(name), rank_in(reaches, name)
         if before.rank <= min(reach, *before.shape):
             return module
         seen = algebra.module_cut(before, reach, "best")

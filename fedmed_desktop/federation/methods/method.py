@@ -41,8 +41,8 @@ class Opening:
 
     `seeds` has every joined site with its seed, `caps` the largest rank of those sites that named one. `clients` of
     them take part (None: all); `seed` is the round's own, for drawing them. The federation trains for `rounds` rounds;
-    the one after that only evaluates. `rank` is the federation's first, `state` the method's own. `cuts`: the start cut
-    to smaller ranks, where sites fetch it so.
+    the one after that only evaluates. `rank` is the federation's first, `state` the method's own. `modules`: the
+    adapted ones and their (d, k). `cuts`: the start cut to smaller ranks, where sites fetch it so.
     """
 
     round: int
@@ -57,6 +57,7 @@ class Opening:
     control: Sha256 | None = None
     references: References | None = None
     caps: Mapping[str, int] = field(default_factory=dict)
+    modules: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     clients: int | None = None
     transfer: TransferSettings = WHOLE
     masking: Masking | None = None
