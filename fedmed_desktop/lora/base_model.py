@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserFacingError, disk_fault
-from .kinds import adaptable, check_kind, check_weight, has_experts, has_other_senses, of_text
+from .kinds import adaptable, check_kind, check_packed, check_weight, has_experts, has_other_senses, of_text
 
 # (name, bytes, time of last change in ns) of each weight file and each JSON file of a model folder
 FileState = tuple[tuple[str, int, int], ...]
@@ -112,6 +112,7 @@ def decoder_linears(folder: Path) -> dict[str, tuple[int, int]]:
         if adaptable(name, experts):
             found[name] = (int(shape[0]), int(shape[1]))
     if not found:
+        check_packed(folder, entries)
         raise UserFacingError("model.no_linears", path=str(folder))
     return dict(sorted(found.items()))
 

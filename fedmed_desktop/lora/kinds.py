@@ -24,6 +24,8 @@ _READS_AHEAD: Final = frozenset({"paligemma", "pi0", "pi0_fast"})
 _FLOATS: Final = frozenset({"F64", "F32", "F16", "BF16"})
 
 _BLOCK: Final = re.compile(r"(?:^|\.)((?:layers|h|blocks)\.\d+\..+)$")
+# GPTQ and AWQ, compressed-tensors, MXFP4, HQQ.
+_PACKED: Final = re.compile(r"(?:layers|h|blocks)\.\d+\..+[._](qweight|weight_packed|blocks|W_q)$")
 _EXPERTS: Final = re.compile(r"(?:^|\.)\w*(?:expert|moe)\w*\.")
 _BESIDE_EXPERTS: Final = re.compile(r"\.\w*(?:attn|attention|mamba|mixer|conv)\w*\.(?!.*(?:expert|gate\b|router))")
 # Fast programs for state-space layers take these weights and never call the layers.
@@ -62,6 +64,12 @@ def check_weight(folder: Path, name: str, dtype: object) -> None:
         raise UserFacingError("model.quantised", path=str(folder), method=shown(dtype))
     if in_block(name) == name:
         raise UserFacingError("model.no_prefix", path=str(folder), name=shown(name))
+
+
+def check_packed(folder: Path, names: Iterable[str]) -> None:
+    """Raises UserFacingError where weights are stored as a quantising program packs them, whatever config.json says."""
+    for packed in (match for name in names if (match := _PACKED.search(name))):
+        raise UserFacingError("model.quantised", path=str(folder), method=packed[1])
 
 
 def in_block(name: str) -> str:

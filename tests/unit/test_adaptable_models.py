@@ -76,6 +76,10 @@ def test_that_weights_which_are_no_floating_point_numbers_are_quantised_whatever
 ) -> None:
     with told_as(r"already quantised \(U8\)"):
         decoder_linears(folder_of(tmp_path, {"model_type": "llama"}, PLAIN, np.uint8))
+    for packed in ("qweight", "weight_packed"):  # as AutoGPTQ wrote it, with its settings in another file
+        names = {name.replace("weight", packed): shape for name, shape in PLAIN.items()}
+        with told_as(rf"already quantised \({packed}\)"):
+            decoder_linears(folder_of(tmp_path, {"model_type": "llama"}, names, np.int32))
 
 
 def test_that_names_without_the_models_part_before_them_are_refused(tmp_path: Path) -> None:
