@@ -9,12 +9,10 @@ key, before it is done and after, also where it is refused. Who hosts is decided
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from datetime import UTC, datetime, timedelta
 
 from ..errors import UserFacingError
 from ..federation.inputs import ClosedByHost, Decided, HostProof, PausedByHost, Published, Resumed
-from ..federation.names import alike
 from ..identity import fingerprint
 from ..protocol.hosting import (
     Act,
@@ -65,8 +63,10 @@ def _on_site(host: Host, act: InviteSite | ConfirmSite | RevokeSite, by: HostPro
     registry, now, site = host.admission.registry, datetime.now(UTC), act.site
     key = fingerprint(by.key)
     actor = f"host {by.host} {key[:_SHOWN]}"
-    with decision(host.trail.audit, _action(act), site, by.host, key):
-        _check_is_site(host, site, now)
+    role = registry.role_of(site, now) or "site"
+    with decision(host.trail.audit, _action(act), site, by.host, key, role):
+        if role == "host":  # also one who is only invited
+            raise UserFacingError("hosting.not_a_site", site=site)
         match act:
             case InviteSite(minutes=minutes, rotates=rotates):
                 name = registry.find(site).name if rotates else site
@@ -89,14 +89,3 @@ def _action(act: InviteSite | ConfirmSite | RevokeSite) -> Action:
             return "confirmed"
         case RevokeSite():
             return "revoked"
-
-
-def _check_is_site(host: Host, who: str, now: datetime) -> None:
-    """Raises UserFacingError("hosting.not_a_site") for a host: by name, by fingerprint, or one who is only invited."""
-    hosts = [one.site for one in host.admission.registry.invitations(now) if one.role == "host"]
-    hosts = [one for one in hosts if alike(one) == alike(who)]
-    with contextlib.suppress(UserFacingError):  # nobody is called so, and nobody's fingerprint begins so
-        member = host.admission.registry.find(who)
-        hosts += [member.name] if member.role == "host" else []
-    if hosts:
-        raise UserFacingError("hosting.not_a_site", site=hosts[0])

@@ -30,6 +30,7 @@ from ..identity import fingerprint
 from ..storage.audit import FILE, Audit
 from ..storage.audit_row import Action, AuditEntry, AuditRow, Meaning, Stage, named, state_word
 from ..storage.registry import Registry
+from ..storage.roll import Role
 from ..storage.secrets import public_key
 
 _MEANINGS: Final[Mapping[Action, Meaning]] = {"confirmed": "confirm", "revoked": "revoke"}
@@ -93,7 +94,7 @@ class Trail:
 
     def host_came(self, name: str, key: str) -> None:
         """A host has proved its key and is let in."""
-        about = {"object_type": "key", "object_id": named(name), "object_hash": fingerprint(key)}
+        about = {"object_type": "host", "object_id": named(name), "object_hash": fingerprint(key)}
         self.tell(AuditEntry(action_code="joined", role="host", actor_name=name, evidence=fingerprint(key), **about))
 
     def stands(self, code: str | None) -> None:
@@ -121,24 +122,31 @@ class Trail:
 
 
 @contextmanager
-def decided(data_dir: Path, registry: Registry, action: Action, site: str, by: str) -> Iterator[None]:
+def decided(
+    data_dir: Path, registry: Registry, action: Action, site: str, by: str, role: Role | None = None
+) -> Iterator[None]:
     """Writes a host's decision on a site to the coordinator's chain, which may run: before the block, and its outcome.
+
+    `role`: of one who is invited; of others the registry knows whether it is a site or a host.
 
     Raises UserFacingError where the chain is damaged or the disk takes nothing; then nothing was decided.
     """
     owner, key = registry.recall("federation") or "", public_key(data_dir)
     audit = Audit(data_dir / FILE, "coordinator", owner, fingerprint(key) if key else "")
-    with closing(audit), decision(audit, action, site, by):
+    role = role or registry.role_of(site, datetime.now(UTC)) or "site"
+    with closing(audit), decision(audit, action, site, by, role=role):
         yield
 
 
 @contextmanager
-def decision(audit: Audit, action: Action, site: str, by: str, evidence: str = "") -> Iterator[None]:
+def decision(
+    audit: Audit, action: Action, site: str, by: str, evidence: str = "", role: Role = "site"
+) -> Iterator[None]:
     """Writes a host's decision on a site to this chain: before the block, and its outcome. See `decided`.
 
     `evidence`: fingerprint of the key of a host who decides from a desktop.
     """
-    about = {"role": "host", "actor_name": by, "evidence": evidence, "object_type": "site", "object_id": named(site)}
+    about = {"role": "host", "actor_name": by, "evidence": evidence, "object_type": role, "object_id": named(site)}
     intent = AuditEntry(action_code=action, stage="intent", meaning=_MEANINGS.get(action, ""), **about)
     audit.append(intent, now=datetime.now(UTC))
     try:

@@ -74,7 +74,7 @@ def issue(
             raise UserFacingError("registry.no_address")
         name = registry.find(site).name if rotates else site_name(site)
         file = _free_file(out, name, fingerprint(key))
-        with decided(data_dir, registry, "rotated" if rotates else "invited", name, by):
+        with decided(data_dir, registry, "rotated" if rotates else "invited", name, by, None if rotates else role):
             made = make(registry, key, name, valid, now, by, address=address, rotates=rotates, role=role)
         write_durably(file, made.text.encode())
         return Issued(**vars(made), file=file)

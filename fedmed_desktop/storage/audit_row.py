@@ -42,8 +42,8 @@ Action = Literal[
 ]  # fmt: skip
 
 ObjectType = Literal[
-    "", "program", "federation", "site", "key", "invitation", "plan", "update", "round", "adapter", "rule", "file",
-    "entry",
+    "", "program", "federation", "site", "host", "key", "invitation", "plan", "update", "round", "adapter", "rule",
+    "file", "entry",
 ]  # fmt: skip
 Meaning = Literal["", "approve", "reject", "withdraw", "confirm", "revoke", "review"]
 """What a person's decision means, as an electronic signature has to say."""

@@ -6,6 +6,7 @@ Several processes open it at once: the coordinator that runs, and the commands t
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 import sqlite3
@@ -175,6 +176,14 @@ class Registry:
         """
         with self._read() as roll:
             return roll.find(site)
+
+    def role_of(self, who: str, now: datetime) -> Role | None:
+        """Role of a member, given as `find` takes it, or of an invitation's name; None for nobody that is known."""
+        with self._read() as roll:
+            with contextlib.suppress(UserFacingError):
+                return roll.find(who).role
+            like = alike(who)
+            return next((one.role for one in roll.invitations(now) if alike(one.site) == like), None)
 
     def members(self) -> tuple[Member, ...]:
         """All who ever joined, the revoked ones and hosts too, in the order in which they came."""

@@ -85,6 +85,7 @@ _OBJECTS: Final = {
     "program": later("the program"),
     "federation": later("federation"),
     "site": later("site"),
+    "host": later("host"),
     "key": later("key"),
     "invitation": later("invitation"),
     "plan": later("plan"),

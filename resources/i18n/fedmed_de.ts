@@ -3830,6 +3830,10 @@
         <translation>höher</translation>
     </message>
     <message>
+        <source>host</source>
+        <translation>Betreiber</translation>
+    </message>
+    <message>
         <source>how many entities of each type your training notes have</source>
         <translation>wie viele Entitäten jedes Typs Ihre Trainingstexte haben</translation>
     </message>

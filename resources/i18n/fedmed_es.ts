@@ -3830,6 +3830,10 @@
         <translation>mayor</translation>
     </message>
     <message>
+        <source>host</source>
+        <translation>anfitrión</translation>
+    </message>
+    <message>
         <source>how many entities of each type your training notes have</source>
         <translation>cuántas entidades de cada tipo tienen sus notas de entrenamiento</translation>
     </message>

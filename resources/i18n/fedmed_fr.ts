@@ -3830,6 +3830,10 @@
         <translation>plus haut</translation>
     </message>
     <message>
+        <source>host</source>
+        <translation>organisateur</translation>
+    </message>
+    <message>
         <source>how many entities of each type your training notes have</source>
         <translation>combien d’entités de chaque type contiennent vos notes d’entraînement</translation>
     </message>

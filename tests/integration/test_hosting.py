@@ -31,7 +31,7 @@ from fedmed_desktop.storage.ledger import FILE as LEDGER
 from fedmed_desktop.storage.registry import REGISTRY_FILE, Registry
 from fedmed_desktop.wording import told
 from tests.parts.federation import INITIAL, moved, result_of, small_spec
-from tests.parts.hosting import audited, hosting, invitation_for
+from tests.parts.hosting import audited, code_for, hosting, invitation_for
 from tests.parts.loopback import RawSite, agent, all_of, coordinator, running, until
 from tests.unit.test_decided import BY
 
@@ -317,6 +317,12 @@ async def test_that_two_hosts_act_at_once_and_each_act_counts_once(tmp_path: Pat
             with pytest.raises(UserFacingError, match=r"hosting.not_a_site"):
                 await one.agent.revoke((now.hosts[1].fingerprint or "")[:16])
             assert host.admission.member("Two").state == "admitted"  # type: ignore[union-attr]
+            code_for(folder, "Three")
+            for act in (one.agent.revoke("three"), one.agent.invite("Three", timedelta(days=1))):  # only invited yet
+                with pytest.raises(UserFacingError, match=r"hosting.not_a_site"):
+                    await act
+    tried = [(row.object_type, row.stage) for row in audited(folder, "revoked", "invited") if row.actor_name == "One"]
+    assert tried == [("host", stage) for _ in range(4) for stage in ("intent", "failed")]
 
 
 async def test_that_a_lost_connection_comes_back_and_an_act_in_between_says_so(

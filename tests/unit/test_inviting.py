@@ -22,6 +22,7 @@ from fedmed_desktop.coordinator.inviting import issue
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.identity import PrivateKey, phrase
 from fedmed_desktop.protocol.invitation import read_invitation
+from fedmed_desktop.storage.audit import FILE, Audit
 from fedmed_desktop.storage.audit_file import verify_audit
 from fedmed_desktop.storage.registry import REGISTRY_FILE, Registry
 from fedmed_desktop.storage.secrets import load_key
@@ -157,7 +158,9 @@ def test_that_a_site_with_a_new_key_gets_a_line_too(command: Command, running: R
     assert "No site has the name Other" in command("--rotate", "Other")[2]
 
 
-def test_that_a_host_is_invited_listed_apart_and_shut_out(command: Command, running: Registry, tmp_path: Path) -> None:
+def test_that_a_host_is_invited_listed_apart_and_shut_out(
+    command: Command, running: Registry, data_dir: Path, tmp_path: Path
+) -> None:
     status, out, err = command("--invite-host", "Dr. Host")
     invitation = read_invitation(out)
     assert status == 0 and (invitation.role, invitation.site) == ("host", "Dr. Host")
@@ -173,6 +176,9 @@ def test_that_a_host_is_invited_listed_apart_and_shut_out(command: Command, runn
     assert status == 2 and "another role" in err
     assert read_invitation(command("--rotate", "Dr. Host")[1]).role == "host"
     assert command("--revoke", "Dr. Host")[0] == 0 and "Dr. Host: revoked" in command("--sites")[1]
+    with closing(Audit(data_dir / FILE, "coordinator", "")) as audit:
+        told = [(row.action_code, row.object_type) for row in audit.entries() if row.stage == "done"]
+    assert told == [("invited", "host"), ("rotated", "host"), ("revoked", "host")]
 
 
 def test_that_the_sites_are_listed_with_the_words_that_they_show_too(
