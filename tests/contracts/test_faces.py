@@ -18,9 +18,20 @@ MAY_IMPORT = {
     "storage.secrets": {"Kept", "NOTE", "Role", "load_key", "where_kept"},  # where a secret key lies
     "storage.journal": {"MOST_STEPS", "stride_of"},  # which steps of a long round are kept
     # What a face asks of a site, and what a site asks of the person at a face.
-    "site": {"TAKE_BACK", "Approver", "Jobs", "RuleApprover", "SiteAgent", "Verdict", "operating_user", "with_own_b"},
+    "site": {
+        "TAKE_BACK",
+        "Approver",
+        "Jobs",
+        "RuleApprover",
+        "SiteAgent",
+        "Verdict",
+        "as_one",
+        "operating_user",
+        "with_own_b",
+    },
+    "site.earlier": {"Earlier", "earlier_federations", "read_measured", "read_record"},
     "site.findings": {"Finding", "Level", "Subject"},
-    "site.folder": {"carry_over", "known_coordinator"},
+    "site.folder": {"carry_over", "has_checkpoint", "known_coordinator"},
     "site.invited": {"read_given"},
     "site.link": {"check_address"},
     "site.policy_file": {"PolicyFiles", "check_policy"},
