@@ -562,7 +562,7 @@ def test_that_each_finding_must_be_ticked_by_itself(shown: Shown) -> None:
 
 
 def test_that_every_scalar_of_the_report_can_be_read(shown: Shown) -> None:
-    entry = shown.site.trained(histogram={"Urology": 7})
+    entry = shown.site.trained(histogram={"Urology": 7}, importance=True)
     shown.refresh()
     assert not shown.page.view.table.isVisible()
     shown.click(shown.page.view.more)

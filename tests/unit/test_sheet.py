@@ -40,11 +40,17 @@ def lines(rows: tuple[Line, ...]) -> dict[str, str]:
 
 @pytest.mark.parametrize("field", Report.model_fields)
 def test_that_every_scalar_of_the_report_is_on_the_sheet(site: Site, field: str) -> None:
-    entry = site.trained(histogram={"Cardiology": 31, "Urology": 7})
+    entry = site.trained(histogram={"Cardiology": 31, "Urology": 7}, importance=True)
     assert getattr(entry.update.report, field) not in (None, {}), "give the part a value, so that it can be looked for"
     names = [name for name, _ in sheet(entry, site.desk).numbers]
     said = {"kind": "what", "histogram": "count of", "shared_loss": "loss on shared notes"}
     assert any(name.startswith(said.get(field, field.replace("_", " "))) for name in names)
+
+
+def test_that_a_site_s_rank_is_told_with_those_of_its_matrices(site: Site) -> None:
+    assert lines(sheet(site.trained(), site.desk).details)["Rank"] == "2 · 2 matrices"
+    own = dict(zip(site.desk.spec.base.modules, (1, 3), strict=True)) if site.desk.spec else {}
+    assert lines(sheet(site.trained(4, ranks=own), site.desk).details)["Rank"] == "2 (1–3) · 2 matrices"
 
 
 def test_that_what_an_update_is_is_told_in_words(site: Site) -> None:
