@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 from PySide6.QtWidgets import QDialog
 
 from fedmed_desktop import events
+from fedmed_desktop.clinical import Reading, Span, examples
 from fedmed_desktop.desktop.frame.dialogs import Question
 from fedmed_desktop.desktop.frame.questions import about_staying
 from fedmed_desktop.desktop.frame.window import Window
@@ -16,11 +18,13 @@ from fedmed_desktop.desktop.monitor.comparing import EarlierDialog
 from fedmed_desktop.desktop.monitor.earlier import EarlierRun
 from fedmed_desktop.desktop.work.curves import Curves
 from fedmed_desktop.desktop.work.desk import Desk
-from fedmed_desktop.desktop.work.news import KeptAwake
+from fedmed_desktop.desktop.work.news import KeptAwake, ReadingShown, Side
 from fedmed_desktop.site.earlier import Earlier
 from tests.parts.scene import NOW, course, evaluated, phase, scores, steps
 from tests.ui.scenes import Scene
 from tests.ui.scenes_of_rounds import told, training
+
+FOUND = (("lithium", "drug"), ("tremor", "problem"))
 
 
 def _sleepy(folder: Path) -> Desk:
@@ -68,8 +72,25 @@ def _asks_which(window: Window, desk: Desk) -> QDialog:
     return dialog
 
 
+def _asks_blind(window: Window, desk: Desk) -> QDialog | None:
+    """Both have read the note, and nobody knows which is which."""
+    page, note = window.trial, examples()[2].text
+    page.beside.setChecked(True)
+    page.blind.wanted.setChecked(True)
+    page.blind.toss = lambda: True
+    page.note.set_text(note)
+    page.read_note()
+    lithium, tremor = (Span(at := note.index(word), at + len(word), kind) for word, kind in FOUND)
+    for side, spans in (("right", (lithium,)), ("left", (lithium, tremor))):
+        reading = Reading(len(note), spans, len(note), 1, 1, 86, 2.0, 0.4, state="finished")
+        desk.fold([ReadingShown(cast(Side, side), "done", reading)])
+    page.show_desk(desk)
+    return None
+
+
 def background() -> list[Scene]:
     return [
+        Scene("trial", "blind", training, _asks_blind),
         Scene("rounds", "not-kept-awake", _sleepy),
         Scene("rounds", "asks-to-stay", training, _asks_to_stay),
         Scene("monitor", "compared", _live, _compared),

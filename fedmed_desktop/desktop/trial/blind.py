@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from ...errors import UserFacingError
 from ...scores import TaskName
 from ...wording import told, tr
-from ..widgets import Button, Card, Flow, Sentence
+from ..widgets import Button, Flow, Sentence, Spaced
 from ..work.desk import utc_now
 from ..work.news import Side
 from ..work.tasks import run_task
@@ -25,7 +25,7 @@ from .reading_state import SIDES, Run
 from .side_panel import SideCard
 
 
-class BlindCard(Card):
+class BlindPanel(Spaced):
     """The choice to compare blind, the question, and what came of it. `path`: where preferences are kept, None for
     nowhere. `revealed`: the names may be shown now.
     """
@@ -33,7 +33,7 @@ class BlindCard(Card):
     revealed = Signal()
 
     def __init__(self, sides: Mapping[Side, SideCard], parent: QWidget | None = None) -> None:
-        super().__init__(parent=parent)
+        super().__init__(parent)
         self._sides = sides
         self.path: Path | None = None
         self.clock: Callable[[], datetime] = utc_now
@@ -48,8 +48,10 @@ class BlindCard(Card):
             None: Button(self.tr("No difference")),
         }
         self._row = Flow(*self.answers.values(), spacing=8)
+        column = QVBoxLayout(self)
+        self._lay(column, (0, 0, 0, 0), 8)
         for widget in (self.wanted, self.sentence, self._row):
-            self.add(widget)
+            column.addWidget(widget)
         self.answers["left"].clicked.connect(self._left)
         self.answers["right"].clicked.connect(self._right)
         self.answers[None].clicked.connect(self._neither)

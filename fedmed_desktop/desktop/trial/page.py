@@ -22,7 +22,7 @@ from ..work.news import Side
 from ..work.tasks import Task, run_task
 from .answers import answer_view
 from .asked_note import Asking, about
-from .blind import BlindCard
+from .blind import BlindPanel
 from .choices import BASE, FOLDER, TrialWish, choices, task_choices
 from .files import note_of_file
 from .head import TrialHead, shortcuts
@@ -69,7 +69,7 @@ class TrialPage(PageBase):
         self.sides["right"].choose.clicked.connect(self.model.ask_adapter)
         self.beside = QCheckBox(self.tr("Read it with the base model as well, to compare"))
         self.beside.toggled.connect(self._besides)
-        self.blind = BlindCard(self.sides)
+        self.blind = BlindPanel(self.sides)
         self.blind.revealed.connect(self._chosen)
         for side in self.sides.values():
             self.legend.hidden_changed.connect(side.text.hide_types)
