@@ -28,6 +28,12 @@ share = 0.1                        # of a round's training time, for all probes 
 memory_mib = 512                   # of what they compute at once
 canaries = false                   # plant invented records among the notes, to see how well they are learned
 
+[[deputy]]                         # approves in place of one of the approvers, on these days
+name = "j.berg"
+instead_of = "r.okafor"
+first = 2026-07-01
+last = 2026-07-14
+
 [[hours]]                          # in which anything of an update may leave
 days = ["mon", "tue", "wed", "thu", "fri"]
 opens = "07:00"

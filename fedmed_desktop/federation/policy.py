@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
-from typing import Annotated, Final, Literal
+from datetime import UTC, date, datetime, tzinfo
+from typing import Final, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
 from ..bounds import Count, Number, PositiveFloat, PositiveInt, Scalar
+from .deputies import Deputy, Name, with_deputies
 from .hours import Window, opening
 from .plan import Frozen
 from .probes import BADNESS, Light, ProbeKeys, Probing, probing_of
@@ -26,7 +27,6 @@ Action = Literal["allow", "ask", "deny"]
 STRICTNESS: Final[Mapping[Action, int]] = {"allow": 0, "ask": 1, "deny": 2}
 # Names of a report's scalars; its kind says which of the two reports it is, and always goes with it.
 SCALARS: Final = tuple(name for name in Report.model_fields if name != "kind")
-Name = Annotated[str, Field(min_length=1, max_length=80)]
 Params = Mapping[str, str | int | float]
 _ANY_DAY: Final = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -92,9 +92,9 @@ class Policy(Frozen):
 
     `most_epsilon`: the most of its privacy budget that the site may spend in a federation; one without differential
     privacy is ruled out. `scalars`: those of the report that may leave, by their names there. `hours`: windows in which
-    anything of an update may leave. `approvers`: names of accounts. `four_eyes`: two different people must approve. The
-    first `rule` that holds decides, else `default`. `worst_light`: the worst that the probes may find; `probes`: how
-    they are judged.
+    anything of an update may leave. `approvers`: names of accounts; a `deputy` stands in for one of them on some days.
+    `four_eyes`: two different people must approve. The first `rule` that holds decides, else `default`. `worst_light`:
+    the worst that the probes may find; `probes`: how they are judged.
     """
 
     most_rank: PositiveInt | None = None
@@ -104,6 +104,7 @@ class Policy(Frozen):
     scalars: tuple[str, ...] | None = None
     hours: tuple[Window, ...] = ()
     approvers: tuple[Name, ...] | None = None
+    deputy: tuple[Deputy, ...] = ()
     four_eyes: bool = False
     worst_light: Literal["green", "amber"] | None = None
     probes: ProbeKeys = ProbeKeys()
@@ -116,6 +117,14 @@ class Policy(Frozen):
         if unknown := sorted(set(scalars or ()) - set(SCALARS)):
             raise ValueError(f"{unknown[0]!r} is no number of a report; known: {', '.join(SCALARS)}")
         return scalars
+
+    @model_validator(mode="after")
+    def _deputies_stand_in_for_approvers(self) -> Policy:
+        known = {name.strip().casefold() for name in self.approvers or ()}
+        for one in self.deputy:
+            if one.instead_of.strip().casefold() not in known:
+                raise ValueError(f"{one.instead_of!r} is none of the approvers, so nobody can stand in for them")
+        return self
 
     @model_validator(mode="after")
     def _rules_have_names_of_their_own(self) -> Policy:
@@ -179,6 +188,7 @@ class InForce:
 
     layers: tuple[Layer, ...] = ()
     zone: tzinfo | None = None  # whose clock the hours count on; None: this computer's
+    day: date | None = None  # today at the site, for deputies; None: nobody stands in
 
     @property
     def people(self) -> int:
@@ -187,8 +197,9 @@ class InForce:
 
     @property
     def approvers(self) -> frozenset[str] | None:
-        """Who may approve; None for anybody who sits at this site."""
-        return _common(layer.policy.approvers for layer in self.layers)
+        """Who may approve today; None for anybody who sits at this site."""
+        named = ((layer.policy.approvers, layer.policy.deputy) for layer in self.layers)
+        return _common(None if names is None else with_deputies(names, those, self.day) for names, those in named)
 
     @property
     def scalars(self) -> frozenset[str] | None:

@@ -12,7 +12,9 @@ import os
 import stat
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -67,9 +69,18 @@ class PolicyFiles:
     """The policy in force, read again whenever a file has changed. Any thread; reads files, so not on an event loop."""
 
     def __init__(
-        self, given: Path | None = None, *, system: Path | None = None, user: Path | None = None, owner: int = 0
+        self,
+        given: Path | None = None,
+        *,
+        system: Path | None = None,
+        user: Path | None = None,
+        owner: int = 0,
+        today: Callable[[], date] = date.today,
     ) -> None:
-        """`given` must be there. `owner`: the only account that the computer's file may belong to (POSIX)."""
+        """`given` must be there. `owner`: the only account that the computer's file may belong to (POSIX). `today`: by
+        which a deputy's days count.
+        """
+        self._today = today
         self.system = system or system_file()
         self.others = tuple(path for path in (user or user_file(), given) if path)
         self._given = given
@@ -82,6 +93,10 @@ class PolicyFiles:
         if seen != self._seen:
             self._found = self._read()
             self._seen = seen
+        stands_in = any(layer.policy.deputy for layer in self._found.layers)
+        day = self._today() if stands_in else None
+        if self._found.day != day:
+            self._found = replace(self._found, day=day)
         return self._found
 
     def _read(self) -> InForce:

@@ -58,6 +58,9 @@ def _of_file(layer: Layer, policy: InForce) -> Iterator[tuple[str, str]]:
     if found.approvers is not None:
         names = ", ".join(found.approvers) or tr("nobody")
         yield tr("Only these people may approve: {names}.").format(names=names), "approvers"
+    for one in found.deputy:
+        text = tr("{name} may approve in place of {other} from {first} to {last}.")
+        yield text.format(name=one.name, other=one.instead_of, first=one.first, last=one.last), "deputy"
     if found.four_eyes:
         yield tr("Two different people must approve."), "four_eyes"
     if found.worst_light is not None:

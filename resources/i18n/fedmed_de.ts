@@ -4476,6 +4476,10 @@
         <translation>{name} ist hier seltener: {own} gegenüber {federation}.</translation>
     </message>
     <message>
+        <source>{name} may approve in place of {other} from {first} to {last}.</source>
+        <translation>{name} darf vom {first} bis {last} anstelle von {other} freigeben.</translation>
+    </message>
+    <message>
         <source>{now}; {before} before.</source>
         <translation>{now}, vorher {before}.</translation>
     </message>
@@ -4760,7 +4764,7 @@
     </message>
 </context>
 <context>
-    <name>BlindCard</name>
+    <name>BlindPanel</name>
     <message>
         <source>Hide which is which, and ask me which one is better</source>
         <translation>Verbergen, welches welches ist, und mich fragen, welches besser ist</translation>

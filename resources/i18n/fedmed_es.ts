@@ -4476,6 +4476,10 @@
         <translation>{name} es menos frecuente aquí: {own} frente a {federation}.</translation>
     </message>
     <message>
+        <source>{name} may approve in place of {other} from {first} to {last}.</source>
+        <translation>{name} puede aprobar en lugar de {other} del {first} al {last}.</translation>
+    </message>
+    <message>
         <source>{now}; {before} before.</source>
         <translation>{now}; antes, {before}.</translation>
     </message>
@@ -4760,7 +4764,7 @@
     </message>
 </context>
 <context>
-    <name>BlindCard</name>
+    <name>BlindPanel</name>
     <message>
         <source>Hide which is which, and ask me which one is better</source>
         <translation>Ocultar cuál es cuál y preguntarme cuál es mejor</translation>

@@ -4476,6 +4476,10 @@
         <translation>{name} est plus rare ici&#xa0;: {own} contre {federation}.</translation>
     </message>
     <message>
+        <source>{name} may approve in place of {other} from {first} to {last}.</source>
+        <translation>{name} peut approuver à la place de {other} du {first} au {last}.</translation>
+    </message>
+    <message>
         <source>{now}; {before} before.</source>
         <translation>{now}, avant {before}.</translation>
     </message>
@@ -4760,7 +4764,7 @@
     </message>
 </context>
 <context>
-    <name>BlindCard</name>
+    <name>BlindPanel</name>
     <message>
         <source>Hide which is which, and ask me which one is better</source>
         <translation>Cacher lequel est lequel, et me demander lequel est le meilleur</translation>

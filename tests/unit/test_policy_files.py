@@ -32,6 +32,12 @@ worst_light = "amber"
 red_membership = 0.65
 share = 0.05
 
+[[deputy]]
+name = "cleo"
+instead_of = "bob"
+first = 2026-07-01
+last = 2026-07-14
+
 [[hours]]
 days = ["mon", "fri"]
 opens = "08:00"
