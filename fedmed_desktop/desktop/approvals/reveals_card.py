@@ -5,17 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from ...federation.probes import Light
 from ...wording.probes import Revealed
 from ..widgets import Caption, Card, Icon, Label, LinkButton, Row, Sentence, Spaced
-from ..widgets.buttons import help_link
+from ..widgets.buttons import HelpLink
 from ..widgets.layout import fit_rows
 
-GUIDE_PAGE = "reveals"
 NAME_PX = 210  # beside the sentence; at large text it stands above it
 _MARKS: dict[Light | None, tuple[str, str]] = {
     "green": ("check", "ok"),
@@ -74,9 +73,7 @@ class RevealedRow(Spaced):
 
 
 class RevealsCard(Card):
-    """`guide_requested`: the page of the guide that says what each number means."""
-
-    guide_requested = Signal(str)
+    """What attacks on the adapter found, with the numbers behind a link."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(self.tr("What it may reveal"), parent=parent)
@@ -84,8 +81,7 @@ class RevealsCard(Card):
         self.title.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.more = LinkButton("", "chevron")
         self.more.clicked.connect(self._toggle)
-        self.help = help_link(self.tr("What each of these means, and what it does not"))
-        self.help.clicked.connect(self._ask)
+        self.help = HelpLink(self.tr("What each of these means, and what it does not"), "reveals#the-numbers")
         head = QHBoxLayout()
         head.addWidget(self.title, 1)
         head.addWidget(self.more)
@@ -116,7 +112,3 @@ class RevealsCard(Card):
         """Stays as it is for the updates that follow."""
         self._with_numbers = not self._with_numbers
         self._show_rows()
-
-    @Slot()
-    def _ask(self) -> None:
-        self.guide_requested.emit(GUIDE_PAGE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtGui import QFont, QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
@@ -30,7 +30,7 @@ from ..widgets import (
     Tag,
     TextTable,
 )
-from ..widgets.buttons import help_link
+from ..widgets.buttons import HelpLink
 from ..widgets.card_columns import CardColumns
 from ..widgets.verdict import VerdictLine
 from ..work.desk import Desk
@@ -43,7 +43,6 @@ from .sheet import Sheet
 
 CARD_PX = 240  # three fit beside the navigation of a window of 1280, also at 125 % text
 ADDRESS_PX = 320  # an address may be longer than any window; from here on it is shortened
-GUIDE_PAGE = "approvals"
 UNBROKEN = 40  # letters; a shorter value stays on one line
 _NO_BREAK = "\u00a0"
 
@@ -57,15 +56,15 @@ def pair(line: Line) -> Pair:
 
 
 class FactsCard(Card):
-    """A card of names and values; a link may stand beside its title."""
+    """A card of names and values; links may stand beside its title."""
 
-    def __init__(self, title: str, link: LinkButton | None = None, parent: QWidget | None = None) -> None:
-        super().__init__(title, CARD_PX, parent)
+    def __init__(self, title: str, *links: LinkButton) -> None:
+        super().__init__(title, CARD_PX)
         self._lay(self.content, (16, 14, 16, 14), 8)
         self.title.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         head = QHBoxLayout()
         head.addWidget(self.title, 1)
-        if link:
+        for link in links:
             head.addWidget(link)
         head.addStrut(LinkButton("X", "chevron").sizeHint().height())  # titles side by side stand at one height
         self.content.insertLayout(0, head)
@@ -191,8 +190,6 @@ class SheetHead(Spaced):
 class SheetView(Spaced):
     """Everything about one update but the decision. `show_sheet` does nothing where nothing has changed."""
 
-    guide_requested = Signal(str)
-
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         column = QVBoxLayout(self)
@@ -203,15 +200,16 @@ class SheetView(Spaced):
         self.head = SheetHead()
         self.more = LinkButton("", "chevron")
         self.more.clicked.connect(self._toggle_numbers)
-        self.leaves = FactsCard(self.tr("What leaves"), self.more)
-        self.help = help_link(self.tr("What these numbers mean"))
-        self.help.clicked.connect(self._ask)
+        of_leaving = HelpLink(self.tr("What these words mean"), "approvals#what-leaves")
+        self.leaves = FactsCard(self.tr("What leaves"), self.more, of_leaving)
+        self.help = HelpLink(self.tr("What these numbers mean"), "approvals#how-well-it-works")
         self.worth = FactsCard(self.tr("How well it works"), self.help)
         self.worth_on = Caption(wrap=True)
         self.worth.content.insertWidget(self.worth.content.indexOf(self.worth.rows), self.worth_on)
         self.specialists = LinkButton(self.tr("For specialists"), "chevron")
         self.specialists.clicked.connect(self._toggle_details)
-        self.differs = FactsCard(self.tr("How it differs"), self.specialists)
+        of_drift = HelpLink(self.tr("What drift and norm are"), "approvals#how-it-differs")
+        self.differs = FactsCard(self.tr("How it differs"), self.specialists, of_drift)
         self.unmeasured = Caption(wrap=True)
         self.differs.content.insertWidget(self.differs.content.indexOf(self.differs.rows) + 1, self.unmeasured)
         self.layered = LinkButton(self.tr("Layer by layer"), "chevron")
@@ -223,7 +221,6 @@ class SheetView(Spaced):
         self.details.hide()
         self.stays = SentenceCard(self.tr("What stays here"))
         self.reveals = RevealsCard()
-        self.reveals.guide_requested.connect(self.guide_requested)
         self.numbers = TextTable(self)
         self._numbers_card = self._table_card()
         cards = CardColumns(self.leaves, self.worth, self.differs)
@@ -267,10 +264,6 @@ class SheetView(Spaced):
         self.reveals.show_reveals(sheet.reveals, sheet.revealed)
         self.numbers.show_texts((self.tr("What leaves"), self.tr("Value")), sheet.numbers)
         self._name_more()
-
-    @Slot()
-    def _ask(self) -> None:
-        self.guide_requested.emit(GUIDE_PAGE)
 
     @Slot()
     def _toggle_numbers(self) -> None:

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QStackedWidget, QWidget
 
 from ..join.page import JoinPage
@@ -20,9 +19,7 @@ if TYPE_CHECKING:
 
 
 class Home(QStackedWidget):
-    """`folder` is the program's own: sites' folders are made in it. `guide_requested` carries a page of the guide."""
-
-    guide_requested = Signal(str)
+    """`folder` is the program's own: sites' folders are made in it."""
 
     def __init__(self, folder: Path, parent: QWidget) -> None:
         super().__init__(parent)
@@ -30,7 +27,6 @@ class Home(QStackedWidget):
         self.rounds, self.join = RoundsPage(self), JoinPage(folder / "sites", self)
         self.addWidget(self.rounds)
         self.addWidget(self.join)
-        self.join.report.help_requested.connect(self._help)
 
     @cached_property
     def welcome(self) -> WelcomePage:
@@ -39,14 +35,9 @@ class Home(QStackedWidget):
 
         page = WelcomePage(self._folder, self)
         page.notes.report.tokens_of = self.join.report.tokens_of
-        page.notes.report.help_requested.connect(self._help)
         page.ask_torch = self.join.findings.ask_torch
         self.addWidget(page)
         return page
-
-    @Slot()
-    def _help(self) -> None:
-        self.guide_requested.emit("notes")
 
     @property
     def page(self) -> str:

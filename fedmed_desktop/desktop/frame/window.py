@@ -123,10 +123,7 @@ class Window(QMainWindow):
             self._stack.addWidget(page)
         self.join.guide_requested.connect(self.show_guide)
         self.rounds.guide_requested.connect(self.show_guide_at)
-        self.approvals.view.guide_requested.connect(self.show_guide_at)
         self.notes.adapter_of = lambda desk: best.label if (best := best_adapter(desk)) else ""
-        self.notes.guide_requested.connect(self.show_guide_at)
-        self._home.guide_requested.connect(self.show_guide_at)
 
     # -- pages -------------------------------------------------------------------------------------------------------
 
@@ -137,7 +134,6 @@ class Window(QMainWindow):
 
         page = MonitorPage(self._stack)
         page.experiment_asked.connect(self.ask_experiment)
-        page.guide_asked.connect(self.show_guide)
         page.comparing.root, page.comparing.present = self._folder / "sites", self.record_folder
         return self._add(page)
 
@@ -291,8 +287,8 @@ class Window(QMainWindow):
         self._guide.open_at(GUIDES.get(page, page))
 
     @Slot(str)
-    def show_guide_at(self, page: str) -> None:
-        self._guide.open_at(page)
+    def show_guide_at(self, place: str) -> None:
+        self._guide.open_at(place)
 
     # -- what is shown -----------------------------------------------------------------------------------------------
 

@@ -12,13 +12,15 @@ from ...resources import resource
 from .search import GuideSearch
 
 PAGES: Final = (
+    "walk-through",
     *("rounds", "join", "monitor", "approvals", "try-it", "notes", "history", "settings"),
-    *("tasks", "methods", "privacy", "hosting"),
+    *("tasks", "methods", "privacy", "words", "hosting"),
 )
 # Pages that are reached by a link, too many for the list of contents, and the page that they stand under there.
 UNDER: Final = {
     **{f"method-{name}": "methods" for name in METHODS},
     "ranks-by-importance": "methods",
+    "walk-join": "walk-through",
     "first-run": "rounds",
     "formats": "notes",
     "evaluate": "tasks",

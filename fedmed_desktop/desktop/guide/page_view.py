@@ -11,6 +11,7 @@ from PySide6.QtCore import QRegularExpression, Qt, QUrl, Signal, Slot
 from PySide6.QtGui import (
     QFont,
     QImageReader,
+    QPainter,
     QPixmap,
     QResizeEvent,
     QTextBlock,
@@ -150,8 +151,10 @@ class PageView(QTextBrowser):
             reader = QImageReader(str(path))
             size = reader.size().scaled(width, 100 * width, Qt.AspectRatioMode.KeepAspectRatio)
             sharp = size * self.devicePixelRatioF()
-            shown = QPixmap.fromImageReader(reader).scaled(
-                sharp, Qt.AspectRatioMode.IgnoreAspectRatio, Qt.TransformationMode.SmoothTransformation
+            shown = _framed(
+                QPixmap.fromImageReader(reader).scaled(
+                    sharp, Qt.AspectRatioMode.IgnoreAspectRatio, Qt.TransformationMode.SmoothTransformation
+                )
             )
             self.document().addResource(QTextDocument.ResourceType.ImageResource.value, QUrl(form.name()), shown)
             form.setWidth(size.width())
@@ -176,6 +179,15 @@ class PageView(QTextBrowser):
 def anchor(heading: str) -> str:
     """The end of a link to a heading, after `#`, as GitHub makes it."""
     return re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def _framed(picture: QPixmap) -> QPixmap:
+    """With a line around it: its ground may be the page's."""
+    painter = QPainter(picture)
+    painter.setPen(theme.active().color("edge"))
+    painter.drawRect(picture.rect().adjusted(0, 0, -1, -1))
+    painter.end()
+    return picture
 
 
 def _told(form: QTextImageFormat) -> str:

@@ -16,7 +16,7 @@ from ...errors import UserFacingError
 from ...wording import told
 from ..charts.scales import Axis
 from ..widgets import Banner, Card, EmptyState, Heading, PageBase, Row, Sentence, Spaced
-from ..widgets.buttons import help_link
+from ..widgets.buttons import HelpLink
 from ..widgets.layout import WIDE_SHARE
 from ..widgets.saving import ask_where
 from ..widgets.verdict import VerdictLine
@@ -46,7 +46,6 @@ class MonitorPage(PageBase):
     """
 
     experiment_asked = Signal()
-    guide_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent, WIDE_SHARE)
@@ -94,11 +93,10 @@ class MonitorPage(PageBase):
         words._lay(column, (0, 0, 0, 0), 2)
         column.addWidget(Heading(self.tr("Monitor")))
         column.addWidget(self.subtitle)
-        self.explain = help_link(self.tr("What loss, drift and rank are"))
+        self.explain = HelpLink(self.tr("What loss, drift and rank are"), "monitor")
         self.explain.setToolTip(
             self.tr("Loss should go down, drift should stay low, and rank is how much can be learned. Opens the guide.")
         )
-        self.explain.clicked.connect(self.guide_asked)
         self.verdict = VerdictLine(self.explain)
         column.addWidget(self.verdict)
         column.addWidget(self.compared)

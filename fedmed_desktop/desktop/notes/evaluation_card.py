@@ -27,7 +27,9 @@ class EvaluationCard(HelpedCard):
     stop_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(self.tr("How good the model is on these notes"), parent)
+        super().__init__(
+            self.tr("How good the model is on these notes"), parent, "notes#how-good-the-model-is-on-these-notes"
+        )
         self.save: Save | None = None
         self._shown: EvaluationShown | None = None
         self._adapter = ""

@@ -22,7 +22,6 @@ from .shared_card import SharedCard
 class NotesPage(PageBase):
     """The notes of the site that has joined are looked at once they are first shown, and when somebody asks again."""
 
-    guide_requested = Signal(str)
     evaluation_requested = Signal(object)  # Wish
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -70,11 +69,8 @@ class NotesPage(PageBase):
         self.folder.clicked.connect(self.ask_folder)
         self.file.clicked.connect(self.ask_file)
         self.own.clicked.connect(self.show_own)
-        self.report.help_requested.connect(self._help)
         self.report.split_written.connect(self.look_at)
         self.report.looked.connect(self._show_evaluation)
-        self.evaluation.help_requested.connect(self._help)
-        self.shared.help_requested.connect(self._help)
         self.evaluation.wanted.connect(self._evaluate)
 
     def show_desk(self, desk: Desk) -> None:
@@ -180,7 +176,3 @@ class NotesPage(PageBase):
         dialog.setDirectory(str(Path(wish.notes).parent if wish else Path.home()))
         dialog.fileSelected.connect(self.look_at)
         dialog.open()
-
-    @Slot()
-    def _help(self) -> None:
-        self.guide_requested.emit("notes")

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from ..widgets import Caption, Card, Icon, LinkButton, Overline, Sentence, Spaced
+from ..widgets import Caption, Card, Icon, Overline, Sentence, Spaced
+from ..widgets.buttons import HelpLink
 from ..widgets.labels import TONE_ICONS
 from ..widgets.layout import fit_rows
 from .view import Told
@@ -64,15 +65,11 @@ class ToldRows(QWidget):
 class HelpedCard(Card):
     """A card whose title has a "?" beside it: what its words mean is in the guide."""
 
-    help_requested = Signal()
-
-    def __init__(self, title: str, parent: QWidget | None = None) -> None:
+    def __init__(self, title: str, parent: QWidget | None = None, place: str = "notes#what-the-words-mean") -> None:
         super().__init__(least=320, parent=parent)
         self.setAccessibleName(title)
-        self.help = LinkButton("", "help")
+        self.help = HelpLink(self.tr("What this means"), place)
         self.help.setAccessibleName(self.tr("What this means: {title}").format(title=title))
-        self.help.setToolTip(self.tr("What this means"))
-        self.help.clicked.connect(self.help_requested)
         head = QHBoxLayout()
         head.setSpacing(4)
         head.addWidget(Overline(title))

@@ -111,7 +111,6 @@ class _Chart(QWidget):
 class NotesReport(QWidget):
     """All of a check: `cards` with what has to be done, `charts` with numbers; each hidden while it has nothing."""
 
-    help_requested = Signal()
     split_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -139,9 +138,6 @@ class NotesReport(QWidget):
 
     def _connect(self) -> None:
         self.split.wanted.connect(self.split_wanted)
-        for card in (*self.cards, *self.charts):
-            if isinstance(card, HelpedCard):
-                card.help_requested.connect(self.help_requested)
 
     def lay_beside(self) -> None:
         """Lays the cards out here, in two columns; an owner who has other cards beside them lays them out himself."""

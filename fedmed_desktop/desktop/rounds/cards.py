@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from ..widgets import Caption, Card, Heading, Icon, Label, LinkButton, PrimaryButton, Sentence, Spaced
+from ..widgets.buttons import HelpLink
 from ..widgets.labels import set_tone
 from ..widgets.layout import fit_rows
 from ..widgets.notices import announce
@@ -103,7 +104,8 @@ class ImprovedCard(Card):
         self._rows: list[ChangeRow] = []
         self._column = QVBoxLayout()
         self._column.setSpacing(0)
-        self.verdict, self.text = VerdictLine(), Sentence()
+        self.help = HelpLink(self.tr("What these numbers mean"), "rounds#the-numbers")
+        self.verdict, self.text = VerdictLine(self.help), Sentence()
         self.details = LinkButton(self.tr("By type and for all sites"), "chevron")
         self.details.clicked.connect(self._toggle)
         self._are_shown = False

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, Qt, Signal
-from PySide6.QtGui import QIcon, QKeyEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtCore import QCoreApplication, QRectF, Qt, Signal, Slot
+from PySide6.QtGui import QIcon, QKeyEvent, QPainter, QPaintEvent, QPen, QWhatsThisClickedEvent
 from PySide6.QtWidgets import QMenu, QPushButton, QSizePolicy, QWidget
 
 from ..look import theme
@@ -88,14 +88,6 @@ class WaryButton(PrimaryButton):
         self.enter_refused.emit()
 
 
-def help_link(about: str) -> LinkButton:
-    """The "?" beside a word that not everybody knows: it opens the guide. `about` is its name and tool tip."""
-    button = LinkButton("", "help")
-    button.setToolTip(about)
-    button.setAccessibleName(about)
-    return button
-
-
 class LinkButton(Button):
     """A button that reads as a link: it goes somewhere and changes nothing."""
 
@@ -104,3 +96,20 @@ class LinkButton(Button):
     def __init__(self, text: str = "", icon: str = "", parent: QWidget | None = None) -> None:
         super().__init__(text, icon, parent)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
+
+
+class HelpLink(LinkButton):
+    """The "?" beside words that not everybody knows. `about` is its name and tool tip; a press asks the window for
+    `place` in the guide, a page or `page#heading`, by the event that Qt has for it.
+    """
+
+    def __init__(self, about: str, place: str, parent: QWidget | None = None) -> None:
+        super().__init__("", "help", parent)
+        self.place = place
+        self.setToolTip(about)
+        self.setAccessibleName(about)
+        self.clicked.connect(self._ask)
+
+    @Slot()
+    def _ask(self) -> None:
+        QCoreApplication.sendEvent(self, QWhatsThisClickedEvent(self.place))
