@@ -5416,6 +5416,10 @@
         <translation>Punkte, von 100.</translation>
     </message>
     <message>
+        <source>What these numbers mean</source>
+        <translation type="unfinished">Was diese Zahlen bedeuten</translation>
+    </message>
+    <message>
         <source>{n} more types are in Monitor.</source>
         <translation>{n} weitere Typen stehen im Monitor.</translation>
     </message>
@@ -6468,6 +6472,10 @@
         <translation>Wert</translation>
     </message>
     <message>
+        <source>What drift and norm are</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>What leaves</source>
         <translation>Was hinausgeht</translation>
     </message>
@@ -6478,6 +6486,10 @@
     <message>
         <source>What these numbers mean</source>
         <translation>Was diese Zahlen bedeuten</translation>
+    </message>
+    <message>
+        <source>What these words mean</source>
+        <translation type="unfinished"></translation>
     </message>
 </context>
 <context>

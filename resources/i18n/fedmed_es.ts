@@ -5416,6 +5416,10 @@
         <translation>Puntos de 100.</translation>
     </message>
     <message>
+        <source>What these numbers mean</source>
+        <translation type="unfinished">Qué significan estos números</translation>
+    </message>
+    <message>
         <source>{n} more types are in Monitor.</source>
         <translation>En Seguimiento hay {n} tipos más.</translation>
     </message>
@@ -6468,6 +6472,10 @@
         <translation>Valor</translation>
     </message>
     <message>
+        <source>What drift and norm are</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>What leaves</source>
         <translation>Qué sale</translation>
     </message>
@@ -6478,6 +6486,10 @@
     <message>
         <source>What these numbers mean</source>
         <translation>Qué significan estos números</translation>
+    </message>
+    <message>
+        <source>What these words mean</source>
+        <translation type="unfinished"></translation>
     </message>
 </context>
 <context>

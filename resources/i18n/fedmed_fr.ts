@@ -5416,6 +5416,10 @@
         <translation>Points, sur 100.</translation>
     </message>
     <message>
+        <source>What these numbers mean</source>
+        <translation type="unfinished">Ce que signifient ces nombres</translation>
+    </message>
+    <message>
         <source>{n} more types are in Monitor.</source>
         <translation>{n} types de plus se trouvent dans Suivi.</translation>
     </message>
@@ -6468,6 +6472,10 @@
         <translation>Valeur</translation>
     </message>
     <message>
+        <source>What drift and norm are</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>What leaves</source>
         <translation>Ce qui sort</translation>
     </message>
@@ -6478,6 +6486,10 @@
     <message>
         <source>What these numbers mean</source>
         <translation>Ce que signifient ces nombres</translation>
+    </message>
+    <message>
+        <source>What these words mean</source>
+        <translation type="unfinished"></translation>
     </message>
 </context>
 <context>

@@ -598,9 +598,7 @@ def test_that_the_cards_name_no_measure_and_the_question_mark_leads_to_it(shown:
     assert view.worth_on.text() == "Found correctly, of 100, on 330 of your notes, kept aside."
     names = [fact._name.text() for card in (view.leaves, view.worth, view.differs) for fact in card.rows.facts]
     assert "All types" in names and not [name for name in names if "F1" in name or "sha256" in name]
-    with shown.qtbot.waitSignal(view.guide_requested) as asked:
-        shown.click(view.help)
-    assert asked.args == ["approvals"]
+    assert view.help.place == "approvals#how-well-it-works"
 
 
 def test_that_two_hundred_counts_can_all_be_read(shown: Shown) -> None:

@@ -16,6 +16,7 @@ from fedmed_desktop.desktop.frame.strip import WorkStrip
 from fedmed_desktop.desktop.frame.window import Window
 from fedmed_desktop.desktop.look.theme import Appearance
 from fedmed_desktop.desktop.widgets import ElidedLabel, NavigationButton, Progress
+from fedmed_desktop.desktop.widgets.buttons import HelpLink
 from tests.ui.scenes import Stage, scenes, settle, shown
 
 SCENES = {scene.name: scene for scene in scenes()}
@@ -65,6 +66,21 @@ def test_that_the_method_leads_to_its_page_of_the_guide(show: Stage, qtbot: QtBo
     qtbot.mouseClick(method, Qt.MouseButton.LeftButton)
     guide = show.window._guide
     assert guide.isVisible() and guide.page == "method-fed_medlora"
+    guide.close()
+
+
+@pytest.mark.parametrize("show", ["monitor-live", "approvals-pending", "notes-own"], indirect=True)
+def test_that_every_question_mark_opens_the_guide_where_its_words_are_explained(show: Stage, qtbot: QtBot) -> None:
+    guide = show.window._guide
+    marks = [mark for mark in show.window.findChildren(HelpLink) if mark.isVisible()]
+    assert marks
+    for mark in marks:
+        guide.close()
+        mark.setFocus()
+        qtbot.keyClick(mark, Qt.Key.Key_Return)
+        page, _, heading = mark.place.partition("#")
+        assert guide.isVisible() and guide.page == page
+        assert bool(heading) == (guide.text.verticalScrollBar().value() > 0), mark.place
     guide.close()
 
 

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 from PySide6.QtCore import QPoint, QRect, Qt, QUrl
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtGui import QDesktopServices, QTextImageFormat
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from fedmed_desktop.desktop.guide import files as guide_module
 from fedmed_desktop.desktop.guide.files import PAGES, UNDER, guide_text, guide_title
+from fedmed_desktop.desktop.guide.page_view import _pictures
 from fedmed_desktop.desktop.guide.window import GuideDialog
 from fedmed_desktop.desktop.look.theme import Appearance, sized
 from fedmed_desktop.federation.methods import METHODS
@@ -229,3 +230,62 @@ def test_that_the_guide_explains_what_people_asked() -> None:
         assert words in approvals
     assert "close the window" in rounds and "starts over" in rounds
     assert "What notes and models must look like" in guide_text("join")
+
+
+def pictures(guide: GuideDialog) -> list[QTextImageFormat]:
+    return [form for _, form in _pictures(guide.text.document())]
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_that_pictures_are_as_wide_as_the_page_and_stay_so(
+    guide: GuideDialog, look: Appearance, qtbot: QtBot, scale: float
+) -> None:
+    look.set_text_scale(scale)
+    guide.open_at("walk-join")
+    for width in (900, 700):
+        guide.resize(width, 660)
+        qtbot.waitUntil(lambda: guide.width() == width)  # noqa: B023
+        room = guide.text.viewport().width() - 2 * guide.text.document().documentMargin()
+        (form,) = pictures(guide)
+        assert form.width() == pytest.approx(room, abs=1) and guide.text.horizontalScrollBar().maximum() == 0
+        assert 0.6 < form.height() / form.width() < 1.2
+
+
+def test_that_a_picture_is_told_in_words_and_opens_larger_by_mouse_and_keys(guide: GuideDialog, qtbot: QtBot) -> None:
+    guide.open_at("walk-join")
+    (form,) = pictures(guide)
+    assert "Join, filled in" in form.toolTip() and form.isAnchor()
+    guide.text.anchorClicked.emit(QUrl(form.anchorHref()))
+    larger = guide._picture
+    assert larger is not None and larger.isVisible() and guide.page == "walk-join"
+    assert larger.picture.pixmap().width() > 1.5 * form.width()
+    assert larger.area.accessibleName().startswith("Join, filled in") == larger.windowTitle().startswith(
+        "Join, filled in"
+    )
+    qtbot.keyClick(larger, Qt.Key.Key_Escape)
+    assert not larger.isVisible() and guide.isVisible()
+
+
+def test_that_tab_comes_to_a_picture(guide: GuideDialog, qtbot: QtBot) -> None:
+    guide.open_at("walk-join")
+    guide.activateWindow()
+    qtbot.waitUntil(guide.text.hasFocus)
+    for _ in range(12):
+        qtbot.keyClick(guide.text, Qt.Key.Key_Tab)
+        if (
+            guide.text.textCursor().charFormat().isImageFormat()
+            or "pictures/" in guide.text.textCursor().charFormat().anchorHref()
+        ):
+            break
+    qtbot.keyClick(guide.text, Qt.Key.Key_Return)
+    assert guide._picture is not None and guide._picture.isVisible()
+    guide._picture.close()
+
+
+def test_that_a_link_to_a_heading_leads_there(guide: GuideDialog, qtbot: QtBot) -> None:
+    guide.open_at("monitor#rank")
+    qtbot.waitUntil(lambda: guide.text.verticalScrollBar().value() > 0)
+    first = guide.text.cursorForPosition(QPoint(20, 12)).block().text()
+    assert first == "Rank"
+    guide.open_at("monitor#no-such-heading")
+    assert guide.page == "monitor"

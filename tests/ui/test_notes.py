@@ -173,9 +173,7 @@ def test_that_tokens_are_counted_as_the_base_model_does(qtbot: QtBot, page: Note
 def test_that_help_leads_to_the_guide(qtbot: QtBot, page: NotesPage, tmp_path: Path) -> None:
     page.look_at(str(write_troubled(tmp_path)))
     looked(qtbot, page)
-    with qtbot.waitSignal(page.guide_requested) as told:
-        qtbot.mouseClick(page.report.identifiers.help, LEFT)
-    assert told.args == ["notes"]
+    assert page.report.identifiers.help.place.startswith("notes#")
 
 
 def test_that_notes_that_cannot_be_read_say_why(qtbot: QtBot, page: NotesPage, tmp_path: Path) -> None:

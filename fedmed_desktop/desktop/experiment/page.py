@@ -30,6 +30,7 @@ from ..widgets import (
     Table,
     TextTable,
 )
+from ..widgets.buttons import HelpLink
 from ..widgets.layout import WIDE_SHARE
 from ..work.desk import Desk
 from ..work.tasks import Task, run_task
@@ -83,7 +84,8 @@ class ExperimentPage(PageBase):
         column.addWidget(self.subtitle)
         header = Row(spacing=16)
         header.add(words, 1, least=300)
-        buttons = Flow(self.setting, self.another, self.back)
+        explained = HelpLink(self.tr("What these numbers mean"), "monitor#experiments")
+        buttons = Flow(explained, self.setting, self.another, self.back)
         header.add(buttons)
         for part in (words, buttons):
             header.content.setAlignment(part, Qt.AlignmentFlag.AlignTop)

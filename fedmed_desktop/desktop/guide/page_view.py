@@ -27,6 +27,7 @@ from PySide6.QtWidgets import QFrame, QTextBrowser, QTextEdit, QWidget
 
 from ..look import theme
 from .files import guide_picture, guide_text, guide_title
+from .search import anchor
 
 _LINE_PERCENT: Final = 125
 _HEADINGS: Final = {1: 20, 2: 16}  # px by level
@@ -174,11 +175,6 @@ class PageView(QTextBrowser):
             if form.name() == link.toString():
                 self.picture_opened.emit(form.name(), _told(form))
                 return
-
-
-def anchor(heading: str) -> str:
-    """The end of a link to a heading, after `#`, as GitHub makes it."""
-    return re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", "-")
 
 
 def _framed(picture: QPixmap) -> QPixmap:

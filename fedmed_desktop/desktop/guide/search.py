@@ -139,6 +139,16 @@ class GuideSearch:
         return next(iter(get_close_matches(unknown, self._stems, 1, _ALIKE)), "")
 
 
+def anchor(heading: str) -> str:
+    """The end of a link to a heading, after `#`, as GitHub makes it."""
+    return re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def anchors(markdown: str) -> list[str]:
+    """Of all headings of a page."""
+    return [anchor(heading) for heading in re.findall(r"^#+ (.+)$", markdown, re.MULTILINE)]
+
+
 def _words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 

@@ -15,6 +15,7 @@ from ...wording import tr
 from ..look.entities import in_words, links_in_words
 from ..look.fields import Choice
 from ..widgets import Button, Caption, Card, Label, Progress, Row, Sentence, StateLabel
+from ..widgets.buttons import HelpLink
 from ..widgets.field import ChoiceBox
 from ..widgets.labels import Weight
 from .answer_panel import AnswerPanel
@@ -112,8 +113,13 @@ class SideCard(Card):
         self._head.add(self.box, 1)
         self._head.add(self.alias, 1)
         self._head.add(self.state, 1)
-        for widget in (self._head, self.progress, self.text, self.answer, self.sentence, self.differs, self.numbers):
+        for widget in (self._head, self.progress, self.text, self.answer, self.sentence, self.differs):
             self.add(widget)
+        self.help = HelpLink(self.tr("What these numbers mean"), "try-it#what-you-see")
+        self._last = Row(spacing=8)
+        self._last.add(self.numbers, 1)
+        self._last.add(self.help)
+        self.add(self._last)
         offer = Row(spacing=8)
         offer.add(self.choose)
         offer.content.addStretch(1)
@@ -128,6 +134,10 @@ class SideCard(Card):
         if is_shown and now and all(choice.key != now.key for choice in found):
             return [*found, now]
         return found
+
+    def _show_numbers(self, text: str) -> None:
+        _set(self.numbers, text)
+        self._last.setVisible(bool(text))
 
     def set_choosable(self, is_choosable: bool) -> None:
         """Whether there is anything to choose: without an adapter the base would stand beside itself."""
@@ -159,7 +169,7 @@ class SideCard(Card):
         self.answer.show_answer(None)
         self._say(hint or self._hint)
         _set(self.differs, "")
-        _set(self.numbers, "")
+        self._show_numbers("")
 
     def show_unread(self, text: str) -> None:
         """The note was read, but not with what is chosen now."""
@@ -168,7 +178,7 @@ class SideCard(Card):
         self._show_text(text, (), {})
         self.text.show_modifiers(())
         self._say(self.tr("The note has not been read with this one yet."))
-        _set(self.numbers, "")
+        self._show_numbers("")
 
     def show_run(
         self,
@@ -188,7 +198,7 @@ class SideCard(Card):
         self.answer.show_answer(answer)
         self._say(shown.text)
         self.sentence.set_tone("ink" if shown.tone == "bad" else "dim")
-        _set(self.numbers, numbers(reading))
+        self._show_numbers(numbers(reading))
 
     def _show_text(self, text: str, spans: Sequence[Span], lacked: Mapping[Span, Difference]) -> None:
         self.text.show_found(text, spans, lacked)
