@@ -5142,6 +5142,10 @@
         <translation>Alle gleich zeigen</translation>
     </message>
     <message>
+        <source>What these numbers mean</source>
+        <translation>Was diese Zahlen bedeuten</translation>
+    </message>
+    <message>
         <source>{method} stands out.</source>
         <translation>{method} ist hervorgehoben.</translation>
     </message>
@@ -5417,7 +5421,7 @@
     </message>
     <message>
         <source>What these numbers mean</source>
-        <translation type="unfinished">Was diese Zahlen bedeuten</translation>
+        <translation>Was diese Zahlen bedeuten</translation>
     </message>
     <message>
         <source>{n} more types are in Monitor.</source>
@@ -6473,7 +6477,7 @@
     </message>
     <message>
         <source>What drift and norm are</source>
-        <translation type="unfinished"></translation>
+        <translation>Was Drift und Norm sind</translation>
     </message>
     <message>
         <source>What leaves</source>
@@ -6489,7 +6493,7 @@
     </message>
     <message>
         <source>What these words mean</source>
-        <translation type="unfinished"></translation>
+        <translation>Was diese Wörter bedeuten</translation>
     </message>
 </context>
 <context>
@@ -6501,6 +6505,10 @@
     <message>
         <source>The note has not been read with this one yet.</source>
         <translation>Hiermit noch nicht gelesen.</translation>
+    </message>
+    <message>
+        <source>What these numbers mean</source>
+        <translation>Was diese Zahlen bedeuten</translation>
     </message>
     <message>
         <source>{side}: part of the note that is read</source>

@@ -5142,6 +5142,10 @@
         <translation>Tout afficher de la même façon</translation>
     </message>
     <message>
+        <source>What these numbers mean</source>
+        <translation>Ce que signifient ces chiffres</translation>
+    </message>
+    <message>
         <source>{method} stands out.</source>
         <translation>{method} est mise en avant.</translation>
     </message>
@@ -5417,7 +5421,7 @@
     </message>
     <message>
         <source>What these numbers mean</source>
-        <translation type="unfinished">Ce que signifient ces nombres</translation>
+        <translation>Ce que signifient ces chiffres</translation>
     </message>
     <message>
         <source>{n} more types are in Monitor.</source>
@@ -6473,7 +6477,7 @@
     </message>
     <message>
         <source>What drift and norm are</source>
-        <translation type="unfinished"></translation>
+        <translation>Ce que sont la dérive et la norme</translation>
     </message>
     <message>
         <source>What leaves</source>
@@ -6489,7 +6493,7 @@
     </message>
     <message>
         <source>What these words mean</source>
-        <translation type="unfinished"></translation>
+        <translation>Ce que signifient ces mots</translation>
     </message>
 </context>
 <context>
@@ -6501,6 +6505,10 @@
     <message>
         <source>The note has not been read with this one yet.</source>
         <translation>Pas encore lu avec celui-ci.</translation>
+    </message>
+    <message>
+        <source>What these numbers mean</source>
+        <translation>Ce que signifient ces chiffres</translation>
     </message>
     <message>
         <source>{side}: part of the note that is read</source>

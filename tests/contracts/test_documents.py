@@ -18,14 +18,15 @@ DOCUMENTS = [
     *sorted((ROOT / "resources").rglob("*.md")),
     *sorted((ROOT / "packaging").rglob("*.md")),
 ]
-LINK = re.compile(r"\]\(([^)#]+)\)")
+LINK = re.compile(r"\]\(([^)#]+)\)|<img src=\"([^\"]+)\"")
 PATH = re.compile(r"(?<![\w/])(?:fedmed_desktop|packaging|resources|tests)/[\w./-]*\w")
 STEP = re.compile(r'\["\d+\. [^<"]+<br>([^"]+)"\]')
 
 
 def broken(text: str, folder: Path) -> list[str]:
     """Links to files that are not there; a web address is somebody else's."""
-    return [link for link in LINK.findall(text) if "://" not in link and not (folder / link).exists()]
+    links = ["".join(found) for found in LINK.findall(text)]
+    return [link for link in links if "://" not in link and not (folder / link).exists()]
 
 
 def steps(text: str) -> list[str]:
@@ -39,6 +40,7 @@ def test_that_links_lead_to_files() -> None:
     assert not found
     assert [path for path in PATH.findall(README.read_text("utf-8")) if not (ROOT / path).exists()] == []
     assert broken("[a](no/such.md) [b](README.md) [c](https://example.org)", ROOT) == ["no/such.md"]
+    assert broken('<img src="README.md"> <img src="no.webp" alt="none">', ROOT) == ["no.webp"]
 
 
 def test_that_the_diagram_of_a_round_names_files_that_exist() -> None:

@@ -17,7 +17,7 @@ from .picture import PictureDialog
 from .search import Found
 from .search_panel import FoundNothing, Results, SearchRow
 
-_ROWS_ABOVE: Final = 4
+_ROWS_ABOVE: Final = 3
 _SIZE: Final = (900, 660)  # at text scale 1
 _RESULTS: Final = 260  # px of the list of pages that were found, at text scale 1
 _ANY: Final = 16777215  # Qt's QWIDGETSIZE_MAX
