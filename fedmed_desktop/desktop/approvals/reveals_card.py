@@ -73,7 +73,7 @@ class RevealedRow(Spaced):
 
 
 class RevealsCard(Card):
-    """What attacks on the adapter found, with the numbers behind a link."""
+    """Findings of attacks on the adapter, with the numbers behind a link."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(self.tr("What it may reveal"), parent=parent)
