@@ -147,7 +147,8 @@ def test_that_nothing_is_read_before_it_is_wanted_and_each_page_once(
     assert read == []
     for page in (*PAGES, *UNDER, *PAGES):
         dialog.open_at(page)
-    assert sorted(read) == sorted(f"guide/{page}.md" for page in (*PAGES, *UNDER))
+    pages = [name for name in read if name.endswith(".md")]
+    assert sorted(pages) == sorted(f"guide/{page}.md" for page in (*PAGES, *UNDER))
     dialog.close()
     dialog.setFont(sized(dialog.font(), 30))
     dialog.open_at("rounds")
