@@ -4,9 +4,8 @@
     .venv/bin/python packaging/guide_pictures.py [--out DIR]
 
 Nothing in them is invented but the invitation on Join, which nobody answers: model, notes and scores are the
-demonstration's. The other two sites score on ten notes each, so that it is in the second round, and done, after a few
-minutes on free processors. It needs no display. The bytes differ from run to run, since times do; run it when a page
-looks different, and look at what it made.
+demonstration's. It ends after the first decision, some minutes on free processors, and needs no display. The bytes differ
+from run to run, since times do; run it when a page looks different, and look at what it made.
 """
 
 from __future__ import annotations
@@ -32,8 +31,6 @@ PICTURES: Final = {  # in the order in which they are made
     "your-approval": "Rounds, once the update waits for a decision",
     "approvals": "the sheet of the update",
     "countdown": "ten seconds in which it can be taken back",
-    "combined": "Rounds, once the first round has been combined",
-    "monitor": "Monitor in the second round",
 }
 SCALE: Final = "1.5"  # pixels of a picture for each of the window
 STEP: Final = 8  # of a colour's 256 values
@@ -176,12 +173,6 @@ def take(folder: Path, out: Path) -> int:
         yield from decide()
         yield from picture("countdown")
         yield lambda: desk().record.entries[0].state == "acknowledged"
-        window.go("rounds")
-        yield lambda: desk().round == 2
-        yield from picture("combined")
-        window.go("monitor")
-        yield lambda: (now := desk().curves.current) is not None and now[0] == 2 and now[1] > now[2] / 2
-        yield from picture("monitor")
         program.close()
 
     one = Person(person(), program.close, MOST_SECONDS)
