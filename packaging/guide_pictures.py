@@ -4,8 +4,8 @@
     .venv/bin/python packaging/guide_pictures.py [--out DIR]
 
 Nothing in them is invented but the invitation on Join, which nobody answers: model, notes and scores are the
-demonstration's. It ends after the first decision, some minutes on free processors, and needs no display. The bytes differ
-from run to run, since times do; run it when a page looks different, and look at what it made.
+demonstration's. It ends after the first decision, some minutes on free processors, and needs no display. The bytes
+differ from run to run, since times do; run it when a page looks different, and look at what it made.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class ExperimentPage(PageBase):
         column.addWidget(self.subtitle)
         header = Row(spacing=16)
         header.add(words, 1, least=300)
-        explained = HelpLink(self.tr("What these numbers mean"), "monitor#experiments")
+        explained = HelpLink(self.tr("What these numbers mean"), "monitor#experiments-and-earlier-federations")
         buttons = Flow(explained, self.setting, self.another, self.back)
         header.add(buttons)
         for part in (words, buttons):
