@@ -54,7 +54,9 @@ def untouched(rounds: Rounds) -> bool:
 
 
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.act)
-async def test_that_a_site_that_says_a_hosts_message_is_refused_counted_and_told(tmp_path: Path, act: Act) -> None:
+async def test_that_a_site_that_says_a_hosts_message_is_refused_counted_and_told(
+    tmp_path: Path, act: Act, caplog: pytest.LogCaptureFixture
+) -> None:
     async with (
         coordinator(tmp_path, TWO, []) as (host, port),
         RawHost(port, "A", "1" * 64) as one,
@@ -70,6 +72,7 @@ async def test_that_a_site_that_says_a_hosts_message_is_refused_counted_and_told
         assert (await one.hear(Goodbye)).code == "protocol.not_understood"
         await until(lambda: "A" not in host.sessions)
         assert untouched(host.rounds) and host.admission.registry.invitations(datetime.now(UTC)) == ()
+    assert "cut off (not_understood; 1 so far)" in caplog.text
     told = audited(tmp_path, "act_refused")
     assert [(row.peer, row.before, row.stage) for row in told] == [("A", "host_act", "failed")]
 
