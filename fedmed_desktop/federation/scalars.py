@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from ..scores import Counts, Scores, TaskScores
 from .update import Report
+
+_IN_A_ROW: Final = 8  # values of four digits, as wide as a sha256
 
 
 def scalars(report: Report) -> Iterator[tuple[str, str]]:
@@ -40,13 +43,17 @@ def _of_task(words: str, scores: TaskScores) -> Iterator[tuple[str, str]]:
 
 
 def _of_modules(words: str, values: Mapping[str, float]) -> Iterator[tuple[str, str]]:
-    """One row for each kind of module, with the values of all layers in order: hundreds of rows would not be read."""
+    """Rows for each kind of module, with the values of eight layers in order: hundreds of rows would not be read."""
     rows: dict[str, list[tuple[list[int], str]]] = {}
     for module, value in values.items():
         layers = [int(part) for part in module.split(".") if part.isdigit()]
         rows.setdefault(module.rpartition(".")[2], []).append((layers, f"{value:.4g}"))
     for kind, found in sorted(rows.items()):
-        yield f"{words} by layer, {kind}", "  ".join(value for _, value in sorted(found))
+        told = [value for _, value in sorted(found)]
+        for first in range(0, len(told), _IN_A_ROW):
+            some = told[first : first + _IN_A_ROW]
+            which = f" {first + 1}–{first + len(some)}" if len(told) > _IN_A_ROW else ""
+            yield f"{words} by layer, {kind}{which}", "  ".join(some)
 
 
 def _counted(counts: Counts) -> str:

@@ -31,9 +31,14 @@ def plan(number: int = 1, spec: FederationSpec = SPEC, seed: int = 1) -> Plan:
     return found.evaluation() if number > spec.rounds else found
 
 
-@functools.cache
 def result(of: Plan) -> LocalResult:
     """The update that this site makes for the plan: the same one each time."""
+    return _result(of.model_dump_json())
+
+
+@functools.cache
+def _result(written: str) -> LocalResult:
+    of = Plan.model_validate_json(written)
     return result_of(of, INITIAL, moved(INITIAL, of.round * 100 + of.seed))
 
 

@@ -341,4 +341,7 @@ def test_that_plans_and_reports_come_over_the_wire_as_they_were() -> None:
     room = longest_offer((), many) - longest_offer(())
     assert 0 < len(longest.content) - len(shorter.content) < room < 2 * len(longest.content)
     rows = dict(scalars(report))
+    told = dict(scalars(longest.report))
+    assert told["importance by layer, k_proj 993–999"].split() == ["1.234e-05"] * 7
+    assert sum(len(value.split()) for name, value in told.items() if name.startswith("importance")) == len(many)
     assert rows["importance by layer, q_proj"] == "0.25" and rows["importance by layer, up_proj"] == "0.75"
