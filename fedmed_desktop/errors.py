@@ -11,6 +11,10 @@ import os
 from collections.abc import Mapping
 
 
+class Size(int):
+    """Bytes among the parameters of a sentence: a face writes them as a person reads them, such as "20.2 MB"."""
+
+
 class UserFacingError(Exception):
     """A fault that the user can mend.
 

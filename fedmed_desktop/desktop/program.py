@@ -141,8 +141,7 @@ class Program(QObject):
     @Slot()
     def _prepare(self) -> None:
         if not self._closing:
-            self.window.prepare()
-            self.memory.restore_monitor()
+            self.memory.make_monitor()
 
     def set_wishes(self, join: str | None, model: str | None, adapter: Path | None) -> None:
         """Does what the command line asked for, or resumes what was going on when the program was last closed."""

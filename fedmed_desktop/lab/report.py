@@ -16,7 +16,7 @@ import numpy as np
 from ..files import write_durably
 from ..scores import TaskName
 from ..storage.results import ResultRow, Results, read_results
-from ..wording import tr
+from ..wording import tr, written
 from ..wording.sizes import percent_of
 from .beyond import FULL, alone_on_all_notes, cohort_tables, fitted_table, newcomer_table
 from .by_task import averaged, settled, task_table
@@ -149,14 +149,15 @@ def spread(found: Spread | None, digits: int = 3) -> str:
     """Cell such as "1.083 ± 0.021", without a deviation for a single seed."""
     if found is None or math.isnan(found.mean):
         return _NONE
-    return f"{found.mean:.{digits}f}" if found.sd is None else f"{found.mean:.{digits}f} ± {found.sd:.{digits}f}"
+    mean = written(found.mean, f".{digits}f")
+    return mean if found.sd is None else f"{mean} ± {written(found.sd, f'.{digits}f')}"
 
 
 def rank(line: Line) -> str:
     """Mean over sites and rounds, and that of the last round."""
     if line.rank is None or line.last_rank is None:
         return _NONE
-    return f"{line.rank.mean:.1f} / {line.last_rank.mean:.1f}"
+    return f"{written(line.rank.mean, '.1f')} / {written(line.last_rank.mean, '.1f')}"
 
 
 def moved(line: Line) -> tuple[str, str]:
@@ -166,7 +167,7 @@ def moved(line: Line) -> tuple[str, str]:
 
 def megabytes(line: Line) -> str:
     """Megabytes moved, of 10^6 bytes; only federations move any, of adapters or of an encoder."""
-    return f"{line.bytes.mean / 1e6:,.1f}" if line.kind == "federation" or line.bytes.mean else _NONE
+    return written(line.bytes.mean / 1e6, ",.1f") if line.kind == "federation" or line.bytes.mean else _NONE
 
 
 def worse(line: Line) -> str:
@@ -177,8 +178,8 @@ def worse(line: Line) -> str:
 
 def signed(value: float, digits: int = 3) -> str:
     """The value with a sign as wide as a digit; a zero has none."""
-    words = f"{abs(value):.{digits}f}"
-    return words if not float(words) else ("−" if value < 0 else "+") + words
+    words = written(abs(value), f".{digits}f")
+    return words if not round(abs(value), digits) else ("−" if value < 0 else "+") + words
 
 
 def percent(value: float) -> str:

@@ -33,8 +33,3 @@ class Finding:
 
 
 Tell = Callable[[Finding], None]
-
-
-def gigabytes(size: float) -> str:
-    """An amount of memory or disk for a person."""
-    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.0f} MB"

@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from ..errors import UserFacingError, disk_fault
+from ..errors import Size, UserFacingError, disk_fault
 from ..federation import FederationSpec
 from ..federation.spec import LoraSettings
 from ..lora.base_model import decoder_linears, weight_count
 from ..storage.secrets import where_kept
-from .findings import Finding, Params, Tell, gigabytes
+from .findings import Finding, Params, Tell
 from .folder import known_spec
 from .reach import Target, look_at_line
 
@@ -127,8 +127,8 @@ def computer(folder: Path, gpu: Gpu | None) -> list[Finding]:
     import psutil  # only where somebody looks
 
     memory = psutil.virtual_memory()
-    there: Params = {"total": gigabytes(memory.total), "free": gigabytes(memory.available)}
-    has_gpu: Params = {"gpu": gpu.name, "total": gigabytes(gpu.total)} if gpu else {}
+    there: Params = {"total": Size(memory.total), "free": Size(memory.available)}
+    has_gpu: Params = {"gpu": gpu.name, "total": Size(gpu.total)} if gpu else {}
     return [
         Finding("gpu", "ok", "check.gpu_found", has_gpu) if gpu else Finding("gpu", "warning", "check.no_gpu"),
         Finding("memory", "ok", "check.memory_there", there),
@@ -143,8 +143,8 @@ def _largest(memory: int, each: int) -> Finding:
     if weights < _FEWEST_WEIGHTS:
         return Finding("training", "warning", "check.largest_none")
     if weights >= 1e9:
-        return Finding("training", "ok", "check.largest_billions", {"number": f"{weights / 1e9:.1f}"})
-    return Finding("training", "ok", "check.largest_millions", {"number": f"{weights / 1e6:.0f}"})
+        return Finding("training", "ok", "check.largest_billions", {"number": round(weights / 1e9, 1)})
+    return Finding("training", "ok", "check.largest_millions", {"number": round(weights / 1e6)})
 
 
 def _sizes(asked: Asked, tell: Tell) -> _Model | None:
@@ -161,11 +161,11 @@ def _sizes(asked: Asked, tell: Tell) -> _Model | None:
 
 
 def _speed_finding(speed: float, model: _Model | None, rank: int) -> Finding:
-    shown: Params = {"speed": f"{speed * 8 / 1e6:,.1f}"}
+    shown: Params = {"speed": round(speed * 8 / 1e6, 1)}
     if model is None:
         return Finding("speed", "ok", "check.speed", shown)
     seconds = 2 * model.adapter / speed
-    params: Params = {**shown, "size": gigabytes(model.adapter), "rank": rank, "minutes": max(1, round(seconds / 60))}
+    params: Params = {**shown, "size": Size(model.adapter), "rank": rank, "minutes": max(1, round(seconds / 60))}
     if seconds > _SLOW_SECONDS:
         return Finding("speed", "warning", "check.speed_slow", params)
     return Finding("speed", "ok", "check.speed_round" if seconds >= 60 else "check.speed_quick", params)
@@ -189,7 +189,7 @@ def _disk(data_dir: Path, model: _Model | None) -> Finding:
     except OSError as error:
         return Finding.of("disk", disk_fault(error, place))
     needed = _DISK_BYTES + (model.adapter * _ADAPTERS_KEPT if model else 0)
-    params = {"path": str(data_dir), "free": gigabytes(free), "needed": gigabytes(needed)}
+    params = {"path": str(data_dir), "free": Size(free), "needed": Size(needed)}
     if free < _TOO_LITTLE_DISK:
         return Finding("disk", "wrong", "check.disk_full", params)
     if free < needed:
@@ -212,7 +212,7 @@ def _memory(asked: Asked, model: _Model) -> Finding:
     total, free = (gpu.total, gpu.free) if gpu else (memory.total, memory.available)
     fits, too_small, small, taken = _ON_GPU if gpu else _ON_CPU
     told = {"needed": takes.batch, "total": total, "free": free, "least": takes.least}
-    params: dict[str, str | int] = {name: gigabytes(size) for name, size in told.items()}
+    params: dict[str, str | int | float] = {name: Size(size) for name, size in told.items()}
     params |= {"gpu": gpu.name} if gpu else {}
     because = ""
     if asked.takes:  # else it was told from the number of weights, in which sizes play no part

@@ -33,12 +33,13 @@ from . import (
     secure,
     tls,
 )
-from .figures import clock, in_english, moment, written
+from .figures import amount, clock, in_english, moment, unit, written
 from .tasks import task_name
 from .translation import install, later, reads_english, together, tr
 
 __all__ = [
     "SENTENCES",
+    "amount",
     "clock",
     "in_english",
     "install",
@@ -50,6 +51,7 @@ __all__ = [
     "together",
     "told",
     "tr",
+    "unit",
     "written",
 ]
 

@@ -16,6 +16,8 @@ from datetime import datetime
 from string import Formatter
 from typing import Any, Final, Literal
 
+from ..errors import Size
+
 Moment = Literal["clock", "weekday", "near", "date", "day", "minute", "stamp"]
 
 _ENGLISH_MOMENTS: Final[Mapping[Moment, str]] = {
@@ -42,7 +44,8 @@ def _in_english(time: datetime, kind: Moment) -> str:
 class Customs:
     """How a language writes: the sign between thousands, the decimal sign, what stands for "%", and moments.
 
-    `whole_thousands`: four digits stand without a sign between them, as Spanish wants it.
+    `whole_thousands`: four digits stand without a sign between them, as Spanish wants it. `byte`: the letter of a unit
+    of bytes, as French writes "Mo".
     """
 
     group: str = ","
@@ -50,6 +53,7 @@ class Customs:
     percent: str = "%"
     whole_thousands: bool = False
     moment: Callable[[datetime, Moment], str] = _in_english
+    byte: str = "B"
 
 
 ENGLISH: Final = Customs()
@@ -92,6 +96,19 @@ def written(value: float, spec: str = ",") -> str:
     return said.translate({ord(","): signs.group, ord("."): signs.point, ord("%"): signs.percent})
 
 
+def unit(of: Literal["k", "M", "G"]) -> str:
+    """Unit of so many bytes, such as "MB"; powers of 1000, as on every screen."""
+    return of + customs().byte
+
+
+def amount(size: float) -> str:
+    """Bytes as a person reads them: "69 kB", "20.2 MB", "212 GB"."""
+    if size < 1e6:
+        return f"{written(size / 1e3, ',.0f')} {unit('k')}"
+    count, of = (size / 1e9, unit("G")) if size >= 1e9 else (size / 1e6, unit("M"))
+    return f"{written(count, ',.1f' if count < 100 else ',.0f')} {of}"
+
+
 class Template(str):
     """A text whose fields are filled in with numbers as `written` writes them."""
 
@@ -106,6 +123,8 @@ class Template(str):
 
 class _Written(Formatter):
     def format_field(self, value: Any, format_spec: str) -> str:
+        if isinstance(value, Size):
+            return amount(value)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return written(value, format_spec) if is_number else format(value, format_spec)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -134,7 +135,22 @@ def filled_before_translated(source: Source) -> Iterator[str]:
             yield f"line {call.lineno}: translate first, then fill in"
 
 
-CHECKS: tuple[Check, ...] = (no_methods, no_slots, executed, filled_before_translated)
+FOR_A_FILE = ("settings/support.py", "settings/files.py")  # the bundle for others, in English
+NUMERIC = re.compile(r"[^%]*[#,.]|.*[efg%]$")
+
+
+def english_numbers(source: Source) -> Iterator[str]:
+    """f"{loss:.3f}" has an English point in every language."""
+    if source.name.endswith(FOR_A_FILE):
+        return
+    for node in source.nodes:
+        if isinstance(node, ast.FormattedValue) and isinstance(node.format_spec, ast.JoinedStr):
+            spec = "".join(str(part.value) for part in node.format_spec.values if isinstance(part, ast.Constant))
+            if NUMERIC.match(spec):
+                yield f"line {node.lineno}: written({ast.unparse(node.value)}, {spec!r})"
+
+
+CHECKS: tuple[Check, ...] = (no_methods, no_slots, executed, filled_before_translated, english_numbers)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -150,6 +166,7 @@ def test_that_no_module_breaks_a_rule(check: Check) -> None:
         (no_slots, "QTimer.singleShot(0, unknown.apply_theme_without_slot)"),
         (executed, "dialog.exec()"),
         (filled_before_translated, "self.tr(f'{count} rounds')"),
+        (english_numbers, "label.setText(f'{loss:.3f}')"),
     ],
 )
 def test_that_the_check_sees_it(check: Check, line: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,7 @@ class Desktop:
         self._qtbot = qtbot
         self.folder = folder
         self.is_closed = False
+        self.patience_ms = PATIENCE_MS
         self._seen = 0
         self.program = Program(app, backend or Workshop(), folder)
         self.program.engine.closed.connect(self._note_closed)
@@ -175,10 +176,10 @@ class Desktop:
         line.clear()
         self._qtbot.keyClicks(line, text)
 
-    def until(self, true: Callable[[], bool], timeout: int = PATIENCE_MS) -> None:
+    def until(self, true: Callable[[], bool], timeout: int | None = None) -> None:
         """Returns once it is so; fails with all that is on the screen."""
         try:
-            self._qtbot.waitUntil(true, timeout=timeout)
+            self._qtbot.waitUntil(true, timeout=timeout or self.patience_ms)
         except Exception as error:
             raise AssertionError(f"{error}\n{self.status()}\n{self.log()[-3000:]}") from None
 

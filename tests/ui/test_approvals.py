@@ -615,7 +615,7 @@ def test_that_two_hundred_counts_can_all_be_read(shown: Shown) -> None:
 
 def test_that_the_head_repeats_where_to_and_that_it_is_a_test(shown: Shown, entry: Entry) -> None:
     head = shown.page.view.head
-    assert head.environment.isVisible() and head.environment.text() == "TEST"
+    assert head.environment.isVisible() and head.environment.text() == "Test"
     assert "coordinator.riverside.example" in head.destination.text()
     shown.click(head.copy)
     assert QGuiApplication.clipboard().text() == entry.update.parts["adapter"].sha256

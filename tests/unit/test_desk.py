@@ -10,7 +10,8 @@ from fedmed_desktop import events
 from fedmed_desktop.desktop.rounds.status import status
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import Measured, Problem, ReadingShown, SessionEnded, SessionStarted
-from fedmed_desktop.desktop.work.progress import STEPS_BEFORE_ETA, Work, duration, elapsed, megabytes
+from fedmed_desktop.desktop.work.progress import STEPS_BEFORE_ETA, Work, duration, elapsed
+from fedmed_desktop.wording import amount
 from tests.parts.approval import ADDRESS, NOW
 from tests.parts.desks import MAKERS, SITE, Story, connection, phase, standing
 
@@ -124,4 +125,4 @@ def test_that_amounts_are_told_as_a_person_would() -> None:
         "less than a minute", "about 1 min", "about 3 min", "about 2 h 05 min"
     ]  # fmt: skip
     assert [elapsed(s) for s in (38, 41 * 60, 7500)] == ["38 s", "41 min", "2 h 05 min"]
-    assert [megabytes(n) for n in (512_000, 20_200_000)] == ["512 kB", "20.2 MB"]
+    assert [amount(n) for n in (512_000, 20_200_000, 3.6e10)] == ["512 kB", "20.2 MB", "36.0 GB"]

@@ -95,7 +95,7 @@ def test_that_the_sheet_says_no_such_thing_of_an_update_in_the_open(site: Site) 
 
 def test_that_the_sheet_says_where_to_and_that_it_is_a_test(site: Site) -> None:
     shown = sheet(site.trained(), site.desk)
-    assert (shown.title, shown.destination, shown.environment) == ("Adapter for round 3", ADDRESS, "TEST")
+    assert (shown.title, shown.destination, shown.environment) == ("Adapter for round 3", ADDRESS, "Test")
     assert lines(shown.leaves) | {
         "To": ADDRESS.removeprefix("ws://"), "Note text": "none", "Your reason": "never sent",
     } == lines(shown.leaves)  # fmt: skip

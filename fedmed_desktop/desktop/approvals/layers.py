@@ -45,7 +45,7 @@ class LayerRow:
             str(self.layer) if self.layer else "–",
             self.module,
             str(self.rank),
-            f"{self.norm:#.3g}",
+            written(self.norm, "#.3g"),
             f"{written(100 * self.share, '.1f')} %",
             "–" if self.against is None else tr("{times:.2f} times").format(times=self.against),
         )

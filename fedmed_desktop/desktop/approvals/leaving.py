@@ -8,8 +8,7 @@ from typing import Final
 from ...federation import Plan, Report, scalars
 from ...federation.spec import FederationSpec
 from ...storage import Entry
-from ...wording import later, together, tr, written
-from ..work.progress import megabytes
+from ...wording import amount, later, together, tr, written
 from .card_row import Line
 
 # A count below this may point to single patients: the usual floor of published tables; taken over here, so inferred.
@@ -61,11 +60,11 @@ def _parts(entry: Entry) -> list[Line]:
     lines = _form(entry.plan)
     if len(parts) == 1 and len(shared) > 1:
         size = entry.update.size
-        return [Line(tr("Size"), megabytes(size), full=tr("%n byte(s)", "", size)), *lines]
+        return [Line(tr("Size"), amount(size), full=tr("%n byte(s)", "", size)), *lines]
     for name, part in sorted(parts.items()):
         is_half = name == "adapter" and len(shared) == 1
         half = tr("factor {factor} only, {size}") if is_half else "{size}"
-        sizes = [half.format(factor=shared[0], size=s) for s in (megabytes(part.size), tr("%n byte(s)", "", part.size))]
+        sizes = [half.format(factor=shared[0], size=s) for s in (amount(part.size), tr("%n byte(s)", "", part.size))]
         lines.append(Line(_capital(part_name(name)), sizes[0], full=sizes[1]))
     return lines
 

@@ -32,6 +32,8 @@ SUM_MAY_REVEAL: Final = later(
 )
 SCORES_REVEAL: Final = later("Counts and a loss over all these notes together. No adapter leaves.")
 
+_ENVIRONMENTS: Final = {"test": later("Test"), "production": later("Production")}
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -88,7 +90,7 @@ def sheet(entry: Entry, desk: Desk) -> Sheet:
         title=title(entry),
         verdict=worth_verdict(entry, desk),
         destination=address,
-        environment=desk.spec.environment.upper() if desk.spec else "",
+        environment=tr(_ENVIRONMENTS[desk.spec.environment]) if desk.spec else "",
         hash=shown_hash(entry),
         leaves=leaves(entry, desk.spec, address),
         stays=together(stays(entry.plan), rounding(entry.plan)),

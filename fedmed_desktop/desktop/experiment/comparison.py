@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
 from ...storage.results import Results
-from ...wording import later, tr
+from ...wording import later, tr, unit
 from ..charts.columns import Numbers
 from ..work.scored import headline_name
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MOST_LINES: Final = 24  # in a chart: a folder may name any number of methods
 LABEL_LENGTH: Final = 40
 _NONE: Final = "–"
+_UNITS: Final[tuple[tuple[Literal["M", "G"], float], ...]] = (("G", 1e9), ("M", 1e6))
 _AGAINST: Final = (later("Against"), later("Difference"), later("95 % interval"), later("What it shows"))
 
 
@@ -165,7 +166,7 @@ def _sheet(found: Comparison, test: Comparison | None, results: Results) -> Shee
     drawn = set(labels[:MOST_LINES])
     by_bytes = {quantity: _by_bytes(results, found.setting, quantity, drawn) for quantity in ("loss", "f1")}
     most = max((course.x[-1] for courses in by_bytes.values() for course in courses), default=0.0)
-    unit, size = next(((u, s) for u, s in (("GB", 1e9), ("MB", 1e6)) if most >= 10 * s), ("kB", 1e3))
+    moved, size = next(((unit(u), s) for u, s in _UNITS if most >= 10 * s), (unit("k"), 1e3))
     return Sheet(
         title=found.setting.title,
         labels=labels,
@@ -176,7 +177,7 @@ def _sheet(found: Comparison, test: Comparison | None, results: Results) -> Shee
         rank=_courses(results, found.setting, "rank", drawn),
         loss_by_bytes=_scaled(by_bytes["loss"], size),
         score_by_bytes=_scaled(by_bytes["f1"], size),
-        unit=unit,
+        unit=moved,
         score=tr("Mean of tasks") if averaged(results.rows) else tr("F1"),
     )
 

@@ -18,6 +18,7 @@ from ..look.theme import Appearance
 from ..work.connections import Why, noted
 from ..work.requests import JoinRequest
 from ..work.settings import SettingsFile
+from ..work.tasks import run_task
 from .window import Window
 
 if TYPE_CHECKING:
@@ -65,10 +66,20 @@ class Memory(QObject):
         window.rounds.session.identity.done = values.compared
         window.approvals.name = values.approver
 
-    def restore_monitor(self) -> None:
-        """The Monitor is made later than the rest."""
+    def make_monitor(self) -> None:
+        """The Monitor is made later than the rest, once the charts' library is there."""
+        run_task(self, _load_charts, self._made, self._fault)
+
+    @Slot(object)
+    def _made(self, _nothing: None) -> None:
+        self._window.prepare()
         self._window.monitor.restore(dict(self._settings.values.monitor))
         self.knows_monitor = True
+
+    @Slot(object)
+    def _fault(self, error: BaseException) -> None:
+        """Raises a fault of the program, which a dialog then shows."""
+        raise error
 
     def remember(self) -> None:
         """How the window is left."""
@@ -166,3 +177,8 @@ class Memory(QObject):
             self._settings.save()
         except UserFacingError as error:
             self._failed(error)
+
+
+def _load_charts() -> None:
+    """Beside the GUI thread, which would stand still for a fifth of a second."""
+    from ..monitor import page  # noqa: F401

@@ -64,8 +64,9 @@ def customs_of(language: str, locale: QLocale) -> Customs:
         return locale.toString(seconds, formats[kind])
 
     return Customs(
-        locale.groupSeparator(), locale.decimalPoint(), f"{_NO_BREAK}%", len(locale.toString(1234)) == 4, moment
-    )
+        locale.groupSeparator(), locale.decimalPoint(), f"{_NO_BREAK}%", len(locale.toString(1234)) == 4, moment,
+        byte="o" if language == "fr" else "B",
+    )  # fmt: skip
 
 
 class _Texts(QTranslator):

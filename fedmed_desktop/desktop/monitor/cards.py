@@ -25,7 +25,7 @@ class MonitorCards(Spaced):
         self.memory = FigureCard(self.tr("Most memory used"))
         self.moved = FigureCard(self.tr("Sent / received"))
         self.rate = FigureCard(self.tr("Step size (learning rate)"))
-        self._scores_name, self.scores = Caption(), KeyValueRows()
+        self._scores_name, self.scores = Caption(wrap=True), KeyValueRows()
         self.scores_card = Card()
         self.scores_card._lay(self.scores_card.content, (20, 12, 20, 8), 4)
         self.scores_card.add(self._scores_name)

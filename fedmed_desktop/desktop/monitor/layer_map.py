@@ -11,7 +11,7 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QLinearGradient, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
-from ...wording import tr
+from ...wording import tr, written
 from ..charts.columns import NAN, Numbers
 from ..charts.scales import number
 from ..look import theme
@@ -197,7 +197,7 @@ class LayerMap(Card):
     def _fill_table(self) -> None:
         headings = [tr("Layer"), *(tr("Round {round}").format(round=at) for at in self.rounds)]
         rows = [
-            (str(layer), *(f"{value:#.3g}" if value == value else "–" for value in row))
+            (str(layer), *(written(value, "#.3g") if value == value else "–" for value in row))
             for layer, row in zip(self.names, self.cells.tolist(), strict=True)
         ]
         self.table_model.show_texts(headings, rows)

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from ...wording import later, together, tr, written
+from ...wording import later, together, tr, unit, written
 from ...wording.sizes import percent_of
 from ..charts.columns import NAN
 from ..charts.scales import Axis, number
@@ -85,7 +85,7 @@ def figures(series: Series, full: int | None = None, load: Load | None = None) -
         speed=Figure(written(speed, ",.0f"), tr("tokens/s")) if math.isfinite(speed) else Figure("–"),
         memory=_memory(memory, load),
         moved=Figure(
-            f"{written(up / 1e6, ',.1f')} / {written(down / 1e6, ',.1f')}", "MB", _beside_model(up + down, full)
+            f"{written(up / 1e6, ',.1f')} / {written(down / 1e6, ',.1f')}", unit("M"), _beside_model(up + down, full)
         ),
         rate=Figure(number(rate)) if math.isfinite(rate) else Figure("–"),
         scores_name=name,
@@ -97,7 +97,7 @@ def figures(series: Series, full: int | None = None, load: Load | None = None) -
 def _memory(mebibytes: float, load: Load | None) -> Figure:
     """The most that training took, and below it how busy the computer is now."""
     note = load.words if load else ""
-    return Figure(written(mebibytes * 2**20 / 1e9, ",.1f"), "GB", note) if math.isfinite(mebibytes) else Figure("–")
+    return Figure(written(mebibytes * 2**20 / 1e9, ",.1f"), unit("G"), note) if math.isfinite(mebibytes) else Figure("–")
 
 
 def _beside_model(moved: int, full: int | None) -> str:

@@ -84,6 +84,8 @@ class CurvesModel(QAbstractTableModel):
         return None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if not index.isValid():
+            return None
         name = _NAMES[index.column()]
         if role == Qt.ItemDataRole.DisplayRole:
             return self._word(name, index.row())

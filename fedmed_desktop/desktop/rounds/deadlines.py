@@ -20,7 +20,7 @@ _WORDS: Final[dict[DeadlineName, tuple[str, str]]] = {
     "approve": (later("Approve"), later("after the question")),
     "upload": (later("Upload"), later("without progress")),
 }
-COLUMNS: Final = (later("Deadline"), later("Time"), later("Counted"), later("Ends"))
+COLUMNS: Final = (later("Deadline"), later("How long"), later("Counted"), later("Ends"))
 
 
 def deadline_rows(desk: Desk, now: datetime) -> list[tuple[str, ...]]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, Signal, Slot
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QDialogButtonBox, QWidget
 
 from ...federation.methods import METHODS
@@ -75,12 +75,9 @@ class DemonstrationDialog(Dialog):
     def _summarise(self) -> None:
         self.summary.setText(guide_text(f"method-{self.methods.key()}").split("\n\n")[1].replace("\n", " "))
 
-    def event(self, event: QEvent) -> bool:
-        """As tall as its words: a window of its own keeps the height that it opened with, however text wraps later."""
-        handled = super().event(event)
-        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize) and (layout := self.layout()):
-            self.setFixedHeight(layout.totalHeightForWidth(self.width()))
-        return handled
+    def _fit(self, height: int) -> None:
+        """Lower again, too, where a part is folded."""
+        self.setFixedHeight(height)
 
     @Slot()
     def _explain(self) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...storage import Decision, Entry, Record
-from ...wording import later, task_name, tr, written
+from ...wording import amount, later, task_name, tr, written
 from ..work.news import DemoScored
-from ..work.progress import elapsed, megabytes
+from ..work.progress import elapsed
 from .improvement import hundredths, own_scores
 from .status import LOOKS, Tone
 
@@ -66,7 +66,7 @@ def _row(entry: Entry, answers: Mapping[str, Decision]) -> PastRound:
         _decided_by(entry, answers.get(entry.sha256)),
         scores if after else "–",
         "–" if final else str(entry.plan.rank),
-        (megabytes(entry.update.size) if entry.update.parts else tr("scores only"))
+        (amount(entry.update.size) if entry.update.parts else tr("scores only"))
         if entry.state == "acknowledged"
         else "–",
         elapsed(report.seconds) if report.seconds else "–",

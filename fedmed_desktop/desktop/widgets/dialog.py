@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import QDialog, QVBoxLayout, QWidget
 
 from ...wording import tr
@@ -25,6 +26,17 @@ class Dialog(QDialog):
             sentence = Sentence(text)
             sentence.setMinimumWidth(theme.px(least))
             self.column.addWidget(sentence)
+
+    def event(self, event: QEvent) -> bool:
+        """A window of its own would keep the height that it opened with, however its words wrap or grow later."""
+        handled = super().event(event)
+        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize) and (layout := self.layout()):
+            self._fit(layout.totalHeightForWidth(self.width()))
+        return handled
+
+    def _fit(self, height: int) -> None:
+        """Never lower than its words need; a person may make it higher."""
+        self.setMinimumHeight(height)
 
     def closing_button(self) -> PrimaryButton:
         button = PrimaryButton(tr("Close"))

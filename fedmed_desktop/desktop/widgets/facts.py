@@ -131,7 +131,7 @@ class FigureCard(Card):
         self._name = name
         self.value = Label("–", size=20, weight=Weight.DemiBold)
         self.unit = Label(size=14, weight=Weight.DemiBold, tone="dim")
-        self.note = Caption()
+        self.note = Caption(wrap=True)
         row = Spaced()
         line = QHBoxLayout(row)
         row._lay(line, (0, 0, 0, 0), 6)
@@ -139,7 +139,7 @@ class FigureCard(Card):
         line.addWidget(self.unit, 0, Qt.AlignmentFlag.AlignBaseline)
         line.addStretch(1)
         self.content.addStretch(1)
-        self.add(Caption(name))
+        self.add(Caption(name, wrap=True))
         self.add(row)
         self.add(self.note)
         self.content.addStretch(1)

@@ -9,7 +9,17 @@ from typing import Literal
 
 from PySide6.QtCore import Qt, QTimer, QUrl, Signal, Slot
 from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLineEdit, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLineEdit,
+    QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QVBoxLayout,
+    QWidget,
+)
 
 from ..look.fields import EMPTY, Choice, Verdict
 from .buttons import Button
@@ -175,6 +185,13 @@ class ChoiceBox(QComboBox):
 
     def choice(self) -> Choice | None:
         return next((choice for choice in self._choices if choice.key == self.key()), None)
+
+    def initStyleOption(self, option: QStyleOptionComboBox) -> None:
+        """What does not fit ends in an ellipsis; Qt would cut it off in the middle of a letter."""
+        super().initStyleOption(option)
+        field = QStyle.SubControl.SC_ComboBoxEditField
+        room = self.style().subControlRect(QStyle.ComplexControl.CC_ComboBox, option, field, self).width()
+        option.currentText = self.fontMetrics().elidedText(option.currentText, Qt.TextElideMode.ElideRight, room)  # type: ignore[attr-defined]
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.ignore()

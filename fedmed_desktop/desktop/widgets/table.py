@@ -67,6 +67,7 @@ class Table(Restyled, QTableView):
         heading.setTextElideMode(Qt.TextElideMode.ElideRight)
         heading.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         heading.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        self.horizontalScrollBar().rangeChanged.connect(self._make_room)
         self.restyle()
 
     def let_sort(self) -> None:
@@ -126,6 +127,11 @@ class Table(Restyled, QTableView):
         self.verticalHeader().setMinimumSectionSize(1)
         self.verticalHeader().setDefaultSectionSize(theme.px(ROW_PX))
         self._refit()
+
+    @Slot()
+    def _make_room(self) -> None:
+        """A bar below the last row needs its own height, or all rows would scroll for it."""
+        self.updateGeometry()
 
     @Slot()
     def _refit(self) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ...lora.base_model import decoder_linears, weight_files
-from ...wording import tr, written
+from ...wording import amount, tr
 from ..look.fields import Verdict
 from .verdicts import folder_of, judged
 
@@ -18,5 +18,4 @@ def _model(typed: str) -> str:
     folder = folder_of(typed)
     size = sum(path.stat().st_size for path in weight_files(folder))
     layers = len(decoder_linears(folder))
-    amount = f"{written(size / 1e9, ',.1f')} GB" if size >= 1e9 else f"{written(size / 1e6, ',.0f')} MB"
-    return tr("A model of {amount} with %n layer(s) to adapt.", "", layers).format(amount=amount)
+    return tr("A model of {amount} with %n layer(s) to adapt.", "", layers).format(amount=amount(size))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ... import events
-from ...wording import later, tr, written
+from ...wording import amount, later, tr
 
 # Before so many steps nobody knows how long it takes; the pace is that of the last ones (inferred).
 STEPS_BEFORE_ETA = 20
@@ -94,7 +94,7 @@ class Work:
         elif self.total and self.phase == "training":
             parts.append(tr("step {done:,} of {total:,}").format(done=self.done, total=self.total))
         elif self.total:
-            parts.append(tr("{done} of {total}").format(done=megabytes(self.done), total=megabytes(self.total)))
+            parts.append(tr("{done} of {total}").format(done=amount(self.done), total=amount(self.total)))
         if (left := self.seconds_left(now)) is not None:
             parts.append(tr("{time} left").format(time=duration(left)))
         return " · ".join(part for part in parts if part)
@@ -117,10 +117,3 @@ def elapsed(seconds: float) -> str:
 def _hours(minutes: int) -> str:
     said = tr("{minutes} min") if minutes < 60 else tr("{hours} h {rest:02d} min")
     return said.format(minutes=minutes, hours=minutes // 60, rest=minutes % 60)
-
-
-def megabytes(count: float) -> str:
-    """Bytes as a person reads them; megabytes are 10^6 bytes, as on every other screen."""
-    if count < 1_000_000:
-        return f"{written(count / 1000, ',.0f')} kB"
-    return f"{written(count / 1e6, ',.1f')} MB"
