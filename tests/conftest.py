@@ -71,6 +71,9 @@ def pytest_configure() -> None:
     except UserFacingError as error:
         raise pytest.UsageError(told(error)) from None
     preflight.prepare()
+    from tests.parts.slots import watch_slots
+
+    watch_slots()
 
 
 @pytest.hookimpl(optionalhook=True)  # the tests also run without pytest-xdist

@@ -14,7 +14,7 @@ import pytest
 from PySide6.QtWidgets import QApplication, QColorDialog, QDialog, QFileDialog, QInputDialog, QMessageBox
 from pytestqt.qtbot import QtBot
 
-from tests.parts.views import WATCH
+from tests.parts import slots, views
 from tests.ui.leaks import LeakWatch
 
 if TYPE_CHECKING:  # the whole desktop, which most tests of a page or widget do without
@@ -58,8 +58,17 @@ def _nothing_of_qt_left_behind(qapp: QApplication) -> Iterator[None]:
 def _no_view_opens_a_file() -> Iterator[None]:
     """Whatever a test shows: views are values and pure functions; files are read beside the GUI thread."""
     yield
-    found, WATCH.found = WATCH.found, []
+    found, views.WATCH.found = views.WATCH.found, []
     assert not found, "; ".join(found)
+
+
+@pytest.fixture(autouse=True)
+def _no_slot_takes_long() -> Iterator[None]:
+    """The window stands still while a slot works: 50 ms is what a person does not notice."""
+    slots.WATCH.begin()
+    yield
+    found = list(slots.WATCH.found)
+    assert not found, f"slots of the GUI thread took too long: {'; '.join(found)}"
 
 
 @pytest.fixture(autouse=True)

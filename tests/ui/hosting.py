@@ -36,7 +36,9 @@ def write_notes(folder: Path, drug: str = "Aspirin") -> Path:
     return folder
 
 
-def found(folder: Path, model: Path, *, rounds: int = 1, steps: int = 4, sites: int = 1, **waits: float) -> Path:
+def found(
+    folder: Path, model: Path, *, rounds: int = 1, steps: int = 4, sites: int = 1, quorum: int = 1, **waits: float
+) -> Path:
     """A federation in which one update is enough, its specification written; `waits` are minutes of RoundSettings."""
     training = TrainingSettings(
         steps=steps, batch_size=2, learning_rate=0.01, max_tokens=64, max_new_tokens=8, checkpoint_steps=1
@@ -49,7 +51,7 @@ def found(folder: Path, model: Path, *, rounds: int = 1, steps: int = 4, sites: 
         types=("drug",),
         rounds=rounds,
         training=training,
-        round=RoundSettings(sites=sites, quorum=1, **waits),
+        round=RoundSettings(sites=sites, quorum=quorum, **waits),
     )
     return write_federation(spec, initial, folder)
 
@@ -108,12 +110,56 @@ class Coordinator:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
+    def end(self) -> int:
+        """As systemd would; its exit status."""
+        assert self._process is not None
+        self._process.terminate()
+        status = self._process.wait(60)
+        self._process = None
+        return status
+
     def kill(self) -> None:
         """SIGKILL: nothing is tidied up. A frozen one dies as well."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+
+def command(*options: str) -> str:
+    """What `python -m fedmed_desktop` with these options prints; a host's commands beside the coordinator."""
+    program = (sys.executable, "-m", "fedmed_desktop", *options)
+    done = subprocess.run(program, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+class PartnerProcess:
+    """`python -m fedmed_desktop --site`: another site with notes and training of its own, which approves by rule."""
+
+    def __init__(self, folder: Path, invitation: str, model: Path, notes: Path) -> None:
+        folder.mkdir(parents=True)
+        self._log = folder / "site.log"
+        options = ("--invitation", invitation, "--model", model, "--notes", notes, "--data-dir", folder / "data")
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "fedmed_desktop", "--site", *map(str, options), "--approve-rule", "agreed"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            )
+
+    def said(self) -> str:
+        return self._log.read_text("utf-8")
+
+    def ended(self, seconds: float = 60.0) -> int:
+        """Its exit status, once the federation has finished."""
+        return self._process.wait(seconds)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
 
 
 class Partner:

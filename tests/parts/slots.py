@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A watch over the desktop's slots: the window stands still while one of them works, so none may work for long.
+
+`@Slot` of PySide6 is replaced before any module of the desktop is imported; every slot then takes its own time. What
+counts is the time that the GUI thread itself computed, which a busy machine hardly lengthens, without Python's search
+for garbage, of which a test process has far more than the program. A slot that waits (for a lock, a disk, a network)
+computes nothing: it is found by the clock on the wall, with a bound that a busy machine seldom reaches.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import inspect
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from PySide6 import QtCore
+
+MOST_MS: Final = 50.0
+MOST_WAIT_MS: Final = 10_000.0  # on the wall
+# What a page's first need may take: the Monitor, with three charts, is made in 65 ms. The program makes it a moment
+# after its first paint, when nothing moves.
+MOST_FIRST_MS: Final = 150.0
+MAKES_A_PAGE: Final = frozenset({"desktop.frame.window.Window.prepare", "desktop.frame.window.Window._turn_to"})
+# Another size of text, or other colours: all that there is takes its style anew, once, as the person has asked.
+MOST_RESTYLED_MS: Final = 500.0
+RESTYLES_ALL: Final = frozenset(
+    {"desktop.look.theme.Appearance.set_text_scale", "desktop.look.theme.Appearance.choose"}
+)
+
+Function = Callable[..., Any]
+
+
+class SlotWatch:
+    """Names slots that took too long, with the milliseconds, as they end."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+        self.count = 0
+        self._turned: set[tuple[object, ...]] = set()
+        self._collecting = 0.0  # when Python began to look for garbage in the GUI thread
+        self._left_out = 0.0  # seconds so far that no slot is blamed for
+        gc.callbacks.append(self._on_garbage)
+
+    def _on_garbage(self, phase: str, _info: dict[str, int]) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        if phase == "start":
+            self._collecting = time.thread_time()
+        else:
+            self._left_out += time.thread_time() - self._collecting
+
+    def begin(self) -> None:
+        """A test begins: nothing is found yet, and all its pages have still to be made."""
+        self.found.clear()
+        self._turned.clear()
+
+    def call(self, function: Function, *arguments: object) -> object:
+        if threading.current_thread() is not threading.main_thread():
+            return function(*arguments)
+        self.count += 1
+        began, computed, left_out = time.perf_counter(), time.thread_time(), self._left_out
+        try:
+            return function(*arguments)
+        finally:
+            used = 1000 * (time.thread_time() - computed - (self._left_out - left_out))
+            took = 1000 * (time.perf_counter() - began)
+            self._judge(function, arguments, used, took)
+
+    def _judge(self, function: Function, arguments: tuple[object, ...], used: float, took: float) -> None:
+        name = f"{function.__module__.removeprefix('fedmed_desktop.')}.{function.__qualname__}"
+        if name in MAKES_A_PAGE and (turned := (id(arguments[0]), *arguments[1:])) not in self._turned:
+            self._turned.add(turned)
+            if used <= MOST_FIRST_MS:
+                self._left_out += used / 1000
+                return
+        if name in RESTYLES_ALL and used <= MOST_RESTYLED_MS:
+            self._left_out += used / 1000
+            return
+        if used > MOST_MS:
+            self.found.append(f"{name} computed for {used:.0f} ms")
+        elif took > MOST_WAIT_MS:
+            self.found.append(f"{name} took {took:.0f} ms, of which it computed for {used:.0f}")
+
+
+WATCH: Final = SlotWatch()
+_slot: Final = QtCore.Slot
+
+
+def watch_slots() -> None:
+    """From now on modules that are imported have slots that are watched. Before any of the desktop is imported."""
+    QtCore.Slot = _watched_slot  # type: ignore[assignment,misc]
+
+
+def _watched_slot(*types: object, **options: Any) -> Callable[[Function], Function]:
+    """In the place of `Slot`."""
+    register = _slot(*types, **options)
+
+    def decorate(function: Function) -> Function:
+        return register(timed(function))  # type: ignore[no-any-return]
+
+    return decorate
+
+
+def timed(function: Function) -> Function:
+    """The function under the watch, with as many arguments: by their number Qt tells how many a slot wants."""
+    names = list(inspect.signature(function).parameters)
+    source = f"lambda {', '.join(names)}: call({', '.join(['function', *names])})"
+    made = eval(source, {"call": WATCH.call, "function": function})
+    made.__defaults__ = function.__defaults__
+    return functools.wraps(function)(made)
