@@ -206,9 +206,9 @@ def test_that_a_tick_with_twenty_thousand_steps_is_cheap(page: MonitorPage) -> N
     spent = []
     for number in range(60):
         desk.fold([step(MANY // 4 - 199 + number, 4, MANY // 4)])
-        began = time.perf_counter()
+        began = time.thread_time()
         page.show_desk(desk)
-        spent.append(time.perf_counter() - began)
+        spent.append(time.thread_time() - began)
         QApplication.processEvents()
     # 5 ms is what it may cost on a quiet machine (measured: see the docstring of MonitorPage); tests share theirs
     assert np.median(spent) < 0.015

@@ -7,16 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QRect, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractButton,
-    QAbstractScrollArea,
     QApplication,
-    QComboBox,
     QLabel,
-    QScrollArea,
+    QPushButton,
     QWidget,
 )
 from pytestqt.qtbot import QtBot
@@ -26,13 +24,13 @@ from fedmed_desktop.desktop.rounds.status import status
 from fedmed_desktop.desktop.widgets import Column, ElidedLabel, Label, Sentence
 from tests.parts.desks import STATES
 from tests.parts.scene import NOW
+from tests.ui.clipping import clipped, cut, outside, overlaps, seen, told
 from tests.ui.scenes import Stage, scenes, settle, shown
 
 SCENES = scenes()
 SCALES = (1.0, 2.0)
 SIZE = (1280, 720)
 LEAST_COLORS = 12  # of an empty window there are fewer
-SHORTEST_ELIDED = 8  # characters that remain of a line that is shortened
 
 
 @pytest.fixture(scope="module", params=SCALES, ids=["100", "200"])
@@ -55,60 +53,16 @@ def stage(request: pytest.FixtureRequest, scale: float, qtbot: QtBot, folder: Pa
         yield made
 
 
-def seen(front: QWidget, kind: type[QWidget] = QWidget) -> list[QWidget]:
-    """All parts of a window that are shown; the insides of lists and fields are theirs."""
-    return [widget for widget in front.findChildren(kind) if widget.isVisible() and widget.window() is front]
-
-
 def focusable(front: QWidget) -> list[QWidget]:
     """What Tab stops at. Of buttons that exclude each other, as radio buttons do, it stops at one."""
     found = [w for w in seen(front) if w.isEnabled() and w.focusPolicy() & Qt.FocusPolicy.TabFocus]
     return [w for w in found if w.focusProxy() is None]
 
 
-def told(widget: QWidget) -> str:
-    text = widget.text() if isinstance(widget, QLabel | QAbstractButton) else ""
-    return f"{type(widget).__name__} {text or widget.accessibleName()!r} {widget.width()} x {widget.height()}"
-
-
-def cut(label: QLabel) -> bool:
-    """Whether some of its words cannot be seen."""
-    inside = label.contentsRect()
-    if isinstance(label, ElidedLabel):
-        is_whole = not label.toolTip()
-        room = 0 if is_whole else label.fontMetrics().averageCharWidth() * SHORTEST_ELIDED
-        return inside.height() < label.fontMetrics().height() or inside.width() < room
-    if label.textFormat() == Qt.TextFormat.RichText:  # whose markup is not seen
-        return label.heightForWidth(label.width()) > label.height() + 1
-    if label.wordWrap():
-        flags = int(Qt.TextFlag.TextWordWrap) | int(label.alignment())
-        words = label.fontMetrics().boundingRect(QRect(0, 0, inside.width(), 10_000), flags, label.text())
-        return words.height() > inside.height() + 1 or words.width() > inside.width() + 1
-    return label.width() < label.sizeHint().width() - 1 or label.height() < label.sizeHint().height() - 1
-
-
-def outside(widget: QWidget) -> bool:
-    """Whether it sticks out of what holds it; the ground of what scrolls may, downwards."""
-    parent = widget.parentWidget()
-    if parent is None or isinstance(parent.parentWidget(), QAbstractScrollArea):
-        return False
-    return not parent.rect().adjusted(-1, -1, 1, 1).contains(widget.geometry())
-
-
 def test_that_nothing_is_cut_off_or_scrolls_sideways_and_all_has_a_name_and_is_reached_by_tab(stage: Stage) -> None:
     """One test for each scene, since to show it takes longest."""
     front = stage.front
-    labels = [label for label in seen(front, QLabel) if isinstance(label, QLabel) and label.text()]
-    assert [told(label) for label in labels if cut(label)] == [], "words are cut off"
-    assert [told(label) for label in labels if outside(label)] == [], "words stick out"
-    buttons = seen(front, QAbstractButton) + seen(front, QComboBox)
-    small = [b for b in buttons if b.width() < b.minimumSizeHint().width() or b.height() < b.minimumSizeHint().height()]
-    assert [told(button) for button in small] == [], "buttons are squashed"
-    assert [told(button) for button in buttons if outside(button)] == [], "buttons stick out"
-    for area in seen(front, QScrollArea):
-        assert isinstance(area, QScrollArea)
-        assert area.horizontalScrollBar().maximum() == 0, "the page is wider than the window"
-        assert area.widget().width() <= area.viewport().width()
+    assert clipped(front) == []
     stops = focusable(front)
     assert [told(widget) for widget in stops if not name_of(widget)] == [], "without an accessible name"
     walk = walked(front)
@@ -211,3 +165,16 @@ def test_that_the_checks_see_words_that_are_cut_off(scale: float, qtbot: QtBot) 
     child = QWidget(labels[1])
     child.setGeometry(20, 0, 20, 5)
     assert outside(child) and not outside(page)
+
+
+def test_that_the_checks_see_a_button_that_lies_over_another(qtbot: QtBot) -> None:
+    page = QWidget()
+    qtbot.addWidget(page)
+    over, under = QPushButton("Close", page), QPushButton("Copy", page)
+    over.setGeometry(0, 0, 100, 40)
+    under.setGeometry(90, 0, 100, 40)
+    page.resize(300, 100)
+    page.show()
+    assert overlaps(over) and overlaps(under)
+    under.move(100, 0)
+    assert clipped(page) == []

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A working day of eight hours, replayed in a minute or two: the desktop holds no more in the evening than at ten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.parts.endurance import a_day
+from tests.parts.ui import Desktop
+
+pytestmark = pytest.mark.slow
+MIB = 2**20
+MOST_GROWTH = 12 * MIB  # from the second hour on; the day's 19,200 steps themselves are 2 MiB
+
+
+def test_that_eight_hours_leave_memory_flat(desktop: Callable[..., Desktop]) -> None:
+    one = desktop().begin()
+    one.until(lambda: one.program.memory.knows_monitor)
+    for page in ("history", "settings", "monitor", "rounds"):
+        one.text(page)  # made at the first need
+    found = a_day(one.program)
+    assert len(one.desk.curves) == 19_200 and one.program.engine.buffer.dropped == 0
+    second, last = found[1], found[-1]
+    assert last.bytes - second.bytes < MOST_GROWTH, [one.bytes // MIB for one in found]
+    assert last.widgets <= second.widgets + 60, [one.widgets for one in found]
+    assert last.objects <= 1.02 * second.objects, [one.objects for one in found]

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every page in every state in every language of the program, and in one of longer words: nothing is cut off.
+
+At 100 and at 200 % text. English, and names and keys, are tested in test_screens.py.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtWidgets import QApplication
+
+from fedmed_desktop.desktop.look.language import Language
+from fedmed_desktop.desktop.look.theme import Appearance
+from fedmed_desktop.wording.catalogue import languages
+from tests.parts.translations import pseudo_language
+from tests.ui.clipping import clipped
+from tests.ui.scenes import scenes, shown
+
+pytestmark = pytest.mark.slow
+OTHERS = sorted(set(languages()) - {"en"})
+PSEUDO = "pseudo"
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0], ids=["100", "200"])
+@pytest.mark.parametrize("language", [*OTHERS, PSEUDO])
+def test_that_nothing_is_cut_off_in_any_language(
+    qapp: QApplication, tmp_path: Path, language: str, scale: float
+) -> None:
+    spoken = Language(qapp, "de" if language == PSEUDO else language, pseudo_language() if language == PSEUDO else None)
+    look = Appearance(qapp, "light", scale)
+    found = {}
+    try:
+        for scene in scenes():
+            with shown(scene, tmp_path, (1280, 720)) as stage:
+                if troubles := clipped(stage.front):
+                    found[scene.name] = troubles
+    finally:
+        look.set_text_scale(1.0)
+        look.end()
+        spoken.end()
+    assert not found
