@@ -189,7 +189,7 @@ def _disk(data_dir: Path, model: _Model | None) -> Finding:
     except OSError as error:
         return Finding.of("disk", disk_fault(error, place))
     needed = _DISK_BYTES + (model.adapter * _ADAPTERS_KEPT if model else 0)
-    params = {"path": str(data_dir), "free": Size(free), "needed": Size(needed)}
+    params: Params = {"path": str(data_dir), "free": Size(free), "needed": Size(needed)}
     if free < _TOO_LITTLE_DISK:
         return Finding("disk", "wrong", "check.disk_full", params)
     if free < needed:

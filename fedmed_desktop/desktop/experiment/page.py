@@ -121,10 +121,12 @@ class ExperimentPage(PageBase):
         path = Path(folder)
         self._task = run_task(self, lambda: open_experiment(path), self._on_read, self._on_not_read, self._task)
 
+    @Slot(object)
     def _on_read(self, experiment: Experiment) -> None:
         self.show_experiment(experiment)
         self.opened.emit()
 
+    @Slot(object)
     def _on_not_read(self, error: BaseException) -> None:
         if not isinstance(error, UserFacingError):
             raise error
