@@ -35,8 +35,11 @@ def second(number: int) -> Iterator[Item]:
     time = BEGAN + timedelta(seconds=number)
     at, round_number = number % ROUND_S, number // ROUND_S + 1
     if number % _LOST_EVERY_S in (0, 10):
-        state = "connected" if number % _LOST_EVERY_S else "lost"
-        yield events.ConnectionChanged(time=time, site=SITE, state=state, address=ADDRESS)  # type: ignore[arg-type]
+        lost = number % _LOST_EVERY_S == 0
+        yield events.ConnectionChanged(
+            time=time, site=SITE, state="lost" if lost else "connected", address=ADDRESS,
+            code="link.closed" if lost else None, params={"address": ADDRESS}, retry_seconds=10.0 if lost else None,
+        )  # fmt: skip
     yield _standing(time, round_number)
     if at in _PHASES:
         yield events.PhaseChanged(time=time, site=SITE, round=round_number, phase=_PHASES[at])

@@ -24,6 +24,7 @@ from fedmed_desktop.desktop.rounds.demonstration import DemonstrationDialog
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.files import look_at_model
 from fedmed_desktop.desktop.work.news import Problem, ReadingShown, Side
+from fedmed_desktop.errors import Size
 from fedmed_desktop.federation.methods import AdaptiveFedLora
 from fedmed_desktop.protocol.invitation import Invitation
 from fedmed_desktop.resources import resource
@@ -49,7 +50,7 @@ FOUND = (
         "memory",
         "wrong",
         "check.memory_too_small",
-        {"least": "36.1 GB", "total": "16.5 GB", "batch": 4, "tokens": 800, "rank": 16},
+        {"least": Size(36_100_000_000), "total": Size(16_500_000_000), "batch": 4, "tokens": 800, "rank": 16},
         "check.sizes_guessed",
     ),
     Finding("key", "ok", KEPT.code, {"detail": KEPT.detail}, KEPT.reason),

@@ -11,6 +11,7 @@ from fedmed_desktop.desktop.frame.window import Window
 from fedmed_desktop.desktop.notes.files import Progress, Wish, look_through
 from fedmed_desktop.desktop.welcome.steps import FirstRun, Step
 from fedmed_desktop.desktop.work.desk import Desk
+from fedmed_desktop.errors import Size
 from fedmed_desktop.resources import resource
 from fedmed_desktop.site.findings import Finding
 from tests.ui.scenes import Scene, once
@@ -19,9 +20,9 @@ from tests.ui.scenes_of_rounds import nobody
 
 HERE = (
     Finding("gpu", "warning", "check.no_gpu"),
-    Finding("memory", "ok", "check.memory_there", {"total": "16.5 GB", "free": "11.2 GB"}),
-    Finding("training", "ok", "check.largest_billions", {"number": "3.0"}),
-    Finding("disk", "ok", "check.disk", {"free": "212.0 GB", "path": "/srv/lakeview/fedmed-desktop"}),
+    Finding("memory", "ok", "check.memory_there", {"total": Size(16_500_000_000), "free": Size(11_200_000_000)}),
+    Finding("training", "ok", "check.largest_billions", {"number": 3.0}),
+    Finding("disk", "ok", "check.disk", {"free": Size(212_000_000_000), "path": "/srv/lakeview/fedmed-desktop"}),
 )
 
 

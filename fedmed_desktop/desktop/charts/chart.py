@@ -12,7 +12,7 @@ from .plot import PlotView  # isort: skip  # chooses PySide6 before pyqtgraph co
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import QBoxLayout, QFrame, QGridLayout, QVBoxLayout, QWidget
 
 from ..look import theme
@@ -25,6 +25,14 @@ from .scales import Axis, Scale, mapped, nearest, number, padded, robust_range
 DESCRIBE_EVERY_S = 10.0  # a screen reader must not be told of every step
 AXIS_PX, PLOT_PX, MARKER_PX = 44, 84, 6
 _NOTHING = np.empty(0)
+
+
+class _Title(Heading):
+    """One line where there is room, more where there is not: it must not make the page wider."""
+
+    def sizeHint(self) -> QSize:
+        reach = self.contentsMargins().left() + self.fontMetrics().horizontalAdvance(self.text()) + 1
+        return QSize(reach, super().sizeHint().height())
 
 
 class Chart(Restyled, QFrame):
@@ -56,8 +64,7 @@ class Chart(Restyled, QFrame):
         self._data: dict[str, tuple[Numbers, Numbers]] = dict.fromkeys(lines, (_NOTHING, _NOTHING))
         self._scale: Scale = "linear"
         self._notes: tuple[str, ...] = ()
-        self.heading, self.legend = Heading(title, 3), Legend(list(lines.values()))
-        self.heading.setWordWrap(False)
+        self.heading, self.legend = _Title(title, 3), Legend(list(lines.values()))
         self.plot = PlotView(labels_rounds)
         self.plot.setAccessibleName(tr("{title} chart").format(title=title))
         self.placeholder = Sentence()

@@ -187,7 +187,7 @@ class ChoiceBox(QComboBox):
         return next((choice for choice in self._choices if choice.key == self.key()), None)
 
     def initStyleOption(self, option: QStyleOptionComboBox) -> None:
-        """What does not fit ends in an ellipsis; Qt would cut it off in the middle of a letter."""
+        """Ends with an ellipsis what does not fit; Qt would cut it off in the middle of a letter."""
         super().initStyleOption(option)
         field = QStyle.SubControl.SC_ComboBoxEditField
         room = self.style().subControlRect(QStyle.ComplexControl.CC_ComboBox, option, field, self).width()
