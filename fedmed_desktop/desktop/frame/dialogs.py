@@ -58,7 +58,7 @@ class FaultDialog(Dialog):
         self._details = QPlainTextEdit(problem.details)
         self._details.setReadOnly(True)
         self._details.setAccessibleName(self.tr("Details for the people who maintain the program"))
-        self._details.setMinimumHeight(theme.px(200))
+        self._details.setMinimumHeight(theme.px(80))
         self._details.hide()
         self.column.addWidget(self._details, 1)
         row = QHBoxLayout()
