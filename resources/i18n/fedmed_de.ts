@@ -1158,6 +1158,10 @@
         <translation>Für wie wahrscheinlich das Modell jede Antwort im Vergleich zu den anderen hält. Es sagt nicht, wie sicher Sie sein können.</translation>
     </message>
     <message>
+        <source>How long</source>
+        <translation>Dauer</translation>
+    </message>
+    <message>
         <source>How this site&apos;s notes compare with the federation&apos;s is known after the next round.</source>
         <translation>Wie sich die Texte dieses Standorts zu denen der Föderation verhalten, ist nach der nächsten Runde bekannt.</translation>
     </message>
@@ -1967,6 +1971,10 @@
         <translation>Prozessor {share}, {memory}</translation>
     </message>
     <message>
+        <source>Production</source>
+        <translation>Produktiv</translation>
+    </message>
+    <message>
         <source>Program</source>
         <translation>Programm</translation>
     </message>
@@ -2491,6 +2499,10 @@
     <message>
         <source>Tasks</source>
         <translation>Aufgaben</translation>
+    </message>
+    <message>
+        <source>Test</source>
+        <translation>Test</translation>
     </message>
     <message>
         <source>Test loss</source>

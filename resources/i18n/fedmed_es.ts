@@ -1158,6 +1158,10 @@
         <translation>Lo probable que el modelo considera cada respuesta en comparación con las demás. No dice lo seguro que puede estar usted.</translation>
     </message>
     <message>
+        <source>How long</source>
+        <translation>Duración</translation>
+    </message>
+    <message>
         <source>How this site&apos;s notes compare with the federation&apos;s is known after the next round.</source>
         <translation>Cómo son las notas de este centro frente a las de la federación se sabrá después de la próxima ronda.</translation>
     </message>
@@ -1967,6 +1971,10 @@
         <translation>Procesador {share}, {memory}</translation>
     </message>
     <message>
+        <source>Production</source>
+        <translation>Producción</translation>
+    </message>
+    <message>
         <source>Program</source>
         <translation>Programa</translation>
     </message>
@@ -2491,6 +2499,10 @@
     <message>
         <source>Tasks</source>
         <translation>Tareas</translation>
+    </message>
+    <message>
+        <source>Test</source>
+        <translation>Prueba</translation>
     </message>
     <message>
         <source>Test loss</source>
@@ -3059,7 +3071,7 @@
     </message>
     <message>
         <source>To</source>
-        <translation>A</translation>
+        <translation>Destino</translation>
     </message>
     <message>
         <source>To score rounds with</source>

@@ -690,7 +690,7 @@
     </message>
     <message>
         <source>Characters per note: half have up to / nine in ten up to</source>
-        <translation>Caractères par note, une moitié jusqu’à / neuf sur dix jusqu’à</translation>
+        <translation>Caractères par note, la moitié jusqu’à / neuf sur dix jusqu’à</translation>
     </message>
     <message>
         <source>Checking…</source>
@@ -1158,6 +1158,10 @@
         <translation>Probabilité que le modèle accorde à chaque réponse par rapport aux autres. Cela ne dit pas à quel point vous pouvez en être sûr.</translation>
     </message>
     <message>
+        <source>How long</source>
+        <translation>Durée</translation>
+    </message>
+    <message>
         <source>How this site&apos;s notes compare with the federation&apos;s is known after the next round.</source>
         <translation>La comparaison des notes de ce site avec celles de la fédération sera connue après le prochain tour.</translation>
     </message>
@@ -1506,7 +1510,7 @@
     </message>
     <message>
         <source>Mentions per note: half have up to / nine in ten up to</source>
-        <translation>Mentions par note, une moitié jusqu’à / neuf sur dix jusqu’à</translation>
+        <translation>Mentions par note, la moitié jusqu’à / neuf sur dix jusqu’à</translation>
     </message>
     <message>
         <source>Mentions that partly overlap another: {count}.</source>
@@ -1965,6 +1969,10 @@
     <message>
         <source>Processor {share}, {memory}</source>
         <translation>Processeur {share}, {memory}</translation>
+    </message>
+    <message>
+        <source>Production</source>
+        <translation>Production</translation>
     </message>
     <message>
         <source>Program</source>
@@ -2491,6 +2499,10 @@
     <message>
         <source>Tasks</source>
         <translation>Tâches</translation>
+    </message>
+    <message>
+        <source>Test</source>
+        <translation>Test</translation>
     </message>
     <message>
         <source>Test loss</source>
@@ -3055,11 +3067,11 @@
     </message>
     <message>
         <source>Time</source>
-        <translation>Temps</translation>
+        <translation>Heure</translation>
     </message>
     <message>
         <source>To</source>
-        <translation>À</translation>
+        <translation>Destinataire</translation>
     </message>
     <message>
         <source>To score rounds with</source>

@@ -97,7 +97,9 @@ def figures(series: Series, full: int | None = None, load: Load | None = None) -
 def _memory(mebibytes: float, load: Load | None) -> Figure:
     """The most that training took, and below it how busy the computer is now."""
     note = load.words if load else ""
-    return Figure(written(mebibytes * 2**20 / 1e9, ",.1f"), unit("G"), note) if math.isfinite(mebibytes) else Figure("–")
+    if not math.isfinite(mebibytes):
+        return Figure("–")
+    return Figure(written(mebibytes * 2**20 / 1e9, ",.1f"), unit("G"), note)
 
 
 def _beside_model(moved: int, full: int | None) -> str:
