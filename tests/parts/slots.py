@@ -26,7 +26,7 @@ MOST_WAIT_MS: Final = 10_000.0  # on the wall
 MOST_FIRST_MS: Final = 150.0
 MAKES_A_PAGE: Final = frozenset({"desktop.frame.window.Window.prepare", "desktop.frame.window.Window._turn_to"})
 # What a person asks for and sees come as a whole: another size of text or other colours, for which all that there is
-# takes its style anew, and the five charts of an experiment, which take 0.2 s to make.
+# takes its style anew, the five charts of an experiment, which take 0.2 s to make, and the window of the guide.
 MOST_WHOLE_MS: Final = 500.0
 COMES_AS_A_WHOLE: Final = frozenset(
     {
@@ -34,6 +34,7 @@ COMES_AS_A_WHOLE: Final = frozenset(
         "desktop.look.theme.Appearance.choose",
         "desktop.experiment.page.ExperimentPage._on_read",
         "desktop.experiment.page.ExperimentPage._on_setting",
+        "desktop.guide.window.GuideDialog.open_at",
     }
 )
 

@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 from ...events import Event
 from ...scores import Scores, TaskName
 from ...storage import Record
-from ...wording import later, tr
+from ...wording import later, tr, written
 from ..work.curves import Curves
 from ..work.judgement import Way, judged_values
 from .series import Series
@@ -108,4 +108,4 @@ def _values(curves: Curves, last: int, tasks: Sequence[TaskName]) -> list[tuple[
     scores = {task: curves.scores[last]["after"][task] for task in tasks}
     alone.scores = {last: {"after": Scores(tasks=scores)}}
     _, found, _ = Series(alone).last_scores()
-    return [(name, f"{100 * after:.0f}") for name, _, after in found if not math.isnan(after)]
+    return [(name, written(100 * after, ".0f")) for name, _, after in found if not math.isnan(after)]
