@@ -141,13 +141,12 @@ def agree(one: Desktop, hand: Hand) -> None:
 
 
 def read_evidence(one: Desktop, entry: Entry) -> None:
-    """Four cards, a plain verdict first; each line is what was measured on these bytes."""
-    seen = one.text("approvals")
-    for expected in ("What leaves", "What it is worth", "What it may reveal", "How it differs"):
-        assert expected in seen, expected
-    sha256 = entry.update.parts["adapter"].sha256
-    assert f"{sha256[:4]} {sha256[4:8]}" in seen, "the bytes that would leave"
-    assert "on 2 of your notes, kept aside" in seen and "Note text\nnone" in seen
+    """Four cards, each with what was found; the bytes that would leave are those that were measured."""
+    view, sha256 = one.window.approvals.view, entry.update.parts["adapter"].sha256
+    for card in (view.leaves, view.worth, view.differs, view.reveals):
+        assert card.isVisible() and len(words(card).splitlines()) > 3, words(card)
+    assert f"{sha256[:4]} {sha256[4:8]}" in words(view.head)
+    assert "none" in words(view.leaves) and "2 of your notes" in words(view.worth)
 
 
 def approve(one: Desktop, hand: Hand, entry: Entry, reason: str, *, by_keys: bool) -> None:
