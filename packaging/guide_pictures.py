@@ -4,8 +4,9 @@
     .venv/bin/python packaging/guide_pictures.py [--out DIR]
 
 Nothing in them is invented but the invitation on Join, which nobody answers: model, notes and scores are the
-demonstration's. It ends after the first decision, some minutes on free processors, and needs no display. The bytes
-differ from run to run, since times do; run it when a page looks different, and look at what it made.
+demonstration's. The other two sites score on ten notes each, so that it is in the second round, and done, after a few
+minutes on free processors. It needs no display. The bytes differ from run to run, since times do; run it when a page
+looks different, and look at what it made.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ PICTURES: Final = {  # in the order in which they are made
     "your-approval": "Rounds, once the update waits for a decision",
     "approvals": "the sheet of the update",
     "countdown": "ten seconds in which it can be taken back",
+    "combined": "Rounds, once the first round has been combined",
+    "monitor": "Monitor in the second round",
 }
 SCALE: Final = "1.5"  # pixels of a picture for each of the window
 STEP: Final = 8  # of a colour's 256 values
@@ -135,6 +138,12 @@ def take(folder: Path, out: Path) -> int:
         yield window.trial.note.is_folded
         yield lambda: not window.trial.head.save.isHidden()
 
+    def trains(number: int) -> bool:
+        """Whether the first half of a round's training is done."""
+        assert desk().ended is None, f"the demonstration has ended: {desk().fatal}"
+        current = desk().curves.current
+        return current is not None and current[0] == number and current[1] > current[2] / 2
+
     def decide() -> Todo:
         """Sends what waits."""
         yield lambda: desk().asked is not None
@@ -164,7 +173,7 @@ def take(folder: Path, out: Path) -> int:
         yield from picture("demonstration", program.demonstration)
         assert program.demonstration is not None
         program.demonstration.start.click()
-        yield lambda: (now := desk().curves.current) is not None and now[1] > now[2] / 2
+        yield lambda: trains(1)
         yield from picture("training")
         yield lambda: desk().asked is not None
         yield from picture("your-approval")
@@ -173,6 +182,12 @@ def take(folder: Path, out: Path) -> int:
         yield from decide()
         yield from picture("countdown")
         yield lambda: desk().record.entries[0].state == "acknowledged"
+        window.go("rounds")
+        yield lambda: desk().round == 2
+        yield from picture("combined")
+        window.go("monitor")
+        yield lambda: trains(2)
+        yield from picture("monitor")
         program.close()
 
     one = Person(person(), program.close, MOST_SECONDS)
