@@ -275,7 +275,7 @@ def test_that_settings_that_promise_nothing_are_none(wrong: dict[str, Any]) -> N
 
 def test_that_noise_that_buries_the_update_is_refused_unless_somebody_accepts_it() -> None:
     much = {"epsilon": 0.5, "delta": 1e-3}
-    with told_as("with 3 sites and 88 values, .* about .* times as large .*: most likely nothing would be learned"):
+    with told_as("most likely nothing would be learned. With 3 sites and 88 values, .* about .* times as large"):
         private_spec(much)
     spec = private_spec({**much, "accept_noise": True})
     assert (noise := expected_noise(spec)) is not None and noise.times > MOST_TIMES
