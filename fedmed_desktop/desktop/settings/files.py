@@ -29,6 +29,7 @@ from .support import log_part, settings_part, told_part
 PACKAGES: Final = (
     *("PySide6-Essentials", "shiboken6", "pyqtgraph", "torch", "transformers", "peft", "accelerate", "safetensors"),
     *("numpy", "pydantic", "websockets", "cryptography", "keyring", "polars", "rich", "psutil", "bitsandbytes"),
+    *("wakepy", "nvidia-ml-py"),
 )
 _MOST_LOG: Final = 200_000  # bytes from the end of the log
 
