@@ -2393,8 +2393,8 @@
         <translation>Einige der Texte haben nicht das verlangte Format.</translation>
     </message>
     <message>
-        <source>Something needs me: a fault, or a host that cannot be reached</source>
-        <translation>Etwas braucht mich: eine Störung oder ein Betreiber, der nicht erreichbar ist</translation>
+        <source>Something needs me, such as a fault</source>
+        <translation>Etwas braucht mich, etwa eine Störung</translation>
     </message>
     <message>
         <source>Specialties</source>
@@ -4779,7 +4779,7 @@
     <name>BlindPanel</name>
     <message>
         <source>Hide which is which, and ask me which one is better</source>
-        <translation>Verbergen, welches welches ist, und mich fragen, welches besser ist</translation>
+        <translation>Namen verbergen und mich fragen, welches besser ist</translation>
     </message>
     <message>
         <source>Model A</source>

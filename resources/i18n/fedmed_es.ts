@@ -2393,8 +2393,8 @@
         <translation>Algunas de las notas no tienen formato de nota.</translation>
     </message>
     <message>
-        <source>Something needs me: a fault, or a host that cannot be reached</source>
-        <translation>Hace falta que intervenga: un fallo o un anfitrión inaccesible</translation>
+        <source>Something needs me, such as a fault</source>
+        <translation>Hace falta que intervenga, p. ej. por un fallo</translation>
     </message>
     <message>
         <source>Specialties</source>
@@ -4760,7 +4760,7 @@
     </message>
     <message>
         <source>Keep this computer awake while it trains</source>
-        <translation>Mantener despierto este ordenador mientras entrena</translation>
+        <translation>Evitar la suspensión mientras entrena</translation>
     </message>
     <message>
         <source>Stay in the tray while this computer takes part</source>
@@ -4779,7 +4779,7 @@
     <name>BlindPanel</name>
     <message>
         <source>Hide which is which, and ask me which one is better</source>
-        <translation>Ocultar cuál es cuál y preguntarme cuál es mejor</translation>
+        <translation>Ocultar los nombres y preguntarme cuál es mejor</translation>
     </message>
     <message>
         <source>Model A</source>

@@ -2393,8 +2393,8 @@
         <translation>Certaines notes n’ont pas le format d’une note.</translation>
     </message>
     <message>
-        <source>Something needs me: a fault, or a host that cannot be reached</source>
-        <translation>On a besoin de moi : une panne, ou un organisateur injoignable</translation>
+        <source>Something needs me, such as a fault</source>
+        <translation>On a besoin de moi, par exemple pour une panne</translation>
     </message>
     <message>
         <source>Specialties</source>
@@ -4760,7 +4760,7 @@
     </message>
     <message>
         <source>Keep this computer awake while it trains</source>
-        <translation>Maintenir cet ordinateur éveillé pendant l’entraînement</translation>
+        <translation>Éviter la mise en veille pendant l’entraînement</translation>
     </message>
     <message>
         <source>Stay in the tray while this computer takes part</source>
@@ -4779,7 +4779,7 @@
     <name>BlindPanel</name>
     <message>
         <source>Hide which is which, and ask me which one is better</source>
-        <translation>Cacher lequel est lequel, et me demander lequel est le meilleur</translation>
+        <translation>Cacher les noms et demander lequel est meilleur</translation>
     </message>
     <message>
         <source>Model A</source>

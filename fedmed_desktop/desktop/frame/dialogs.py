@@ -27,7 +27,9 @@ class Question(Dialog):
     def __init__(self, parent: QWidget, words: Words) -> None:
         super().__init__(parent, words.title, words.text, least=360)
         box = QDialogButtonBox()
-        self.no, self.yes, self.other = Button(words.no), Button(words.yes), Button(words.other)
+        self.no, self.yes = Button(words.no), Button(words.yes)
+        self.other = Button(words.other, parent=self)
+        self.other.setVisible(bool(words.other))
         box.addButton(self.yes, QDialogButtonBox.ButtonRole.AcceptRole)
         box.addButton(self.no, QDialogButtonBox.ButtonRole.RejectRole)
         if words.other:

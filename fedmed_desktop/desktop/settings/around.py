@@ -19,7 +19,7 @@ from .cards import SettingsCard
 KINDS: Final[dict[NotificationKind, str]] = {
     "decision": later("A decision waits for me"),
     "round": later("A round is finished"),
-    "trouble": later("Something needs me: a fault, or a host that cannot be reached"),
+    "trouble": later("Something needs me, such as a fault"),
     "finished": later("The federation has finished"),
 }
 
