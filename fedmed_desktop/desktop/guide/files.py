@@ -63,5 +63,5 @@ def guide_picture(name: str) -> Path:
 
 @cache
 def guide_search() -> GuideSearch:
-    """Search in all pages, made at the first word that somebody looks for: a tenth of a second."""
+    """Search in all pages, made at the first word that somebody looks for: 20 ms of processor."""
     return GuideSearch({page: guide_text(page) for page in (*PAGES, *UNDER)})

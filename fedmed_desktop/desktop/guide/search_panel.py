@@ -16,7 +16,7 @@ from ..widgets import Caption, LinkButton, Row
 from ..widgets.labels import Label
 from .search import Found, Hit
 
-_PAUSE_MS: Final = 150  # after the last key: finding takes a tenth of that
+_PAUSE_MS: Final = 150  # after the last key: finding takes some milliseconds
 
 
 class SearchLine(QLineEdit):
