@@ -92,7 +92,7 @@ NAMES = re.compile(
     rf"|\b({'|'.join(LANGUAGES.values())})\b"  # languages, by their own names
     r"|\bsha256\b|\b[0-9a-f]{64}\b|\b([0-9a-f]{4}[ \xa0])+[0-9a-f]{4}\b"  # hashes
     r"|\b(fedmed-desktop|demo-report|demo_model|demo_notes|PySide6(-Essentials)?|TEST|GPU|TLS|[kMG]B|ZeroDivisionError)\b"
-    r"|\b(Hillcrest|Lakeview|Lakes federation 2025|Riverside([ \xa0]federation)?|Demonstration|r\.okafor)\b"  # as the scenes call them
+    r"|\b(Hillcrest|Lakeview|Lakes federation 2025|Riverside([ \xa0]federation)?|Demonstration|r\.okafor)\b"
     r"|\bFederation, round 2\b"  # as the evaluation that is shown has named it
     rf"|\b({'|'.join(SPECIALTIES)})\b"
     r"|\b(four_eyes|most_bytes)\b"  # keys of a site's policy, as its file has them
