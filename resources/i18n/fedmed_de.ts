@@ -4760,7 +4760,7 @@
     </message>
     <message>
         <source>Keep this computer awake while it trains</source>
-        <translation>Diesen Rechner wach halten, solange er trainiert</translation>
+        <translation>Rechner beim Training wach halten</translation>
     </message>
     <message>
         <source>Stay in the tray while this computer takes part</source>
@@ -4779,7 +4779,7 @@
     <name>BlindPanel</name>
     <message>
         <source>Hide which is which, and ask me which one is better</source>
-        <translation>Namen verbergen und mich fragen, welches besser ist</translation>
+        <translation>Namen verbergen, fragen, welches besser ist</translation>
     </message>
     <message>
         <source>Model A</source>

@@ -2394,7 +2394,7 @@
     </message>
     <message>
         <source>Something needs me, such as a fault</source>
-        <translation>On a besoin de moi, par exemple pour une panne</translation>
+        <translation>On a besoin de moi (une panne…)</translation>
     </message>
     <message>
         <source>Specialties</source>
@@ -4760,7 +4760,7 @@
     </message>
     <message>
         <source>Keep this computer awake while it trains</source>
-        <translation>Éviter la mise en veille pendant l’entraînement</translation>
+        <translation>Pas de veille pendant l’entraînement</translation>
     </message>
     <message>
         <source>Stay in the tray while this computer takes part</source>
