@@ -4612,6 +4612,10 @@
         <translation>{value}, Rang {ranks}</translation>
     </message>
     <message>
+        <source>{verdict}. It reveals something about your notes: consider keeping it</source>
+        <translation>{verdict}. Er verrät etwas über Ihre Texte: Erwägen Sie, ihn zu behalten</translation>
+    </message>
+    <message>
         <source>{verdict}: consider keeping it</source>
         <translation>{verdict}: Erwägen Sie, ihn zu behalten</translation>
     </message>

@@ -4612,6 +4612,10 @@
         <translation>{value}, rango {ranks}</translation>
     </message>
     <message>
+        <source>{verdict}. It reveals something about your notes: consider keeping it</source>
+        <translation>{verdict}. Revela algo sobre sus notas: considere conservarlo</translation>
+    </message>
+    <message>
         <source>{verdict}: consider keeping it</source>
         <translation>{verdict}: considere conservarlo</translation>
     </message>

@@ -4612,6 +4612,10 @@
         <translation>{value}, rang {ranks}</translation>
     </message>
     <message>
+        <source>{verdict}. It reveals something about your notes: consider keeping it</source>
+        <translation>{verdict}. Il révèle quelque chose de vos notes&#xa0;: envisagez de le garder</translation>
+    </message>
+    <message>
         <source>{verdict}: consider keeping it</source>
         <translation>{verdict}&#xa0;: envisagez de le garder</translation>
     </message>

@@ -406,6 +406,8 @@ def test_that_each_probe_has_a_light_and_a_sentence_and_only_red_must_be_acknowl
     loud = revealing(site, 4, REVEALING)
     assert loud.reveals.startswith("This adapter reveals something about your notes.")
     assert [row.light for row in loud.revealed] == ["red", "red", "amber", None]
+    assert loud.opening == (f"{loud.verdict.words}. It reveals something about your notes: consider keeping it", "bad")
+    assert calm.opening == (calm.verdict.advice, calm.verdict.tone), "what is read first tells of red probes alone"
     (finding,) = loud.findings
     assert finding.code == "may_reveal" and finding.sentence.startswith("The attack tried here can often tell")
     strict = REVEALING.model_copy(update={"limits": ProbeLimits(red_rare=4.0)})

@@ -71,6 +71,14 @@ class Sheet:
     findings: tuple[Finding, ...]
 
     @property
+    def opening(self) -> tuple[str, str]:
+        """The words that a person reads first, and their tone: of the scores and, where a probe is red, of that too."""
+        if any(row.light == "red" for row in self.revealed):
+            words = tr("{verdict}. It reveals something about your notes: consider keeping it")
+            return words.format(verdict=self.verdict.words), "bad"
+        return self.verdict.advice, self.verdict.tone
+
+    @property
     def short_hash(self) -> str:
         return grouped(self.hash)
 

@@ -157,8 +157,7 @@ class SheetHead(Spaced):
     def show_sheet(self, sheet: Sheet) -> None:
         self._saved_read()  # it was about another one, or has another state by now
         self.title.setText(sheet.title)
-        judged = sheet.verdict
-        self.verdict.show_verdict(judged.advice, judged.tone)
+        self.verdict.show_verdict(*sheet.opening)
         self.destination.setText(self.tr("To {address}").format(address=sheet.destination))
         self.environment.setText(sheet.environment)
         self.hash.setText(sheet.short_hash)
