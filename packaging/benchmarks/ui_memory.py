@@ -5,7 +5,7 @@
 
 Offscreen, the real program, another page every five minutes of the day; no training and no socket. Prints JSON with
 resident MiB, QObjects and Python objects, and ends with status 1 where the evening holds more than the second hour by
-12 MiB or more: the day's 19,200 training steps take 2.
+12 MiB or more: of the day's 19,200 training steps the charts keep 7,215, which take 1.
 """
 
 from __future__ import annotations

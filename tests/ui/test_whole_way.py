@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 NAME = "Ruth Okafor"
-REASONS = ("Scores looked at, nothing remembered.", "As in round 1; still nothing remembered.")
+REASONS = ("Scores looked at, nothing remembered.", "As in round 1; still nothing remembered.", "Counts only.")
 SIX_WORDS = r"[a-z]+(-[a-z]+){5}"
 NOTE = "Aspirin was given 7 times and helped ."
 
@@ -193,6 +193,15 @@ def take_part(one: Desktop, hand: Hand, number: int) -> None:
     assert REASONS[number - 1] in one.text("approvals") and "Received" in one.text("approvals")
 
 
+def send_scores(one: Desktop, hand: Hand) -> None:
+    """After the last round: what the final adapter finds in this site's test notes is asked for too, and decided on."""
+    entry = one.until_asked()
+    assert entry.plan.kind == "evaluate" and not entry.update.parts
+    hand.keys("Ctrl+3")
+    assert one.window.page == "approvals"
+    approve(one, hand, entry, REASONS[2], by_keys=True)
+
+
 def read_history(one: Desktop, hand: Hand) -> None:
     """All that was decided stands in the chain, which is whole, and each receipt holds."""
     hand.keys("Ctrl+6")
@@ -240,8 +249,9 @@ def test_that_a_site_goes_from_the_first_start_to_the_final_adapter_by_mouse_and
         agree(one, hand)
         take_part(one, hand, 1)
         take_part(one, hand, 2)
-        read_history(one, hand)
+        send_scores(one, hand)
         one.until(lambda: one.desk.record.final is not None)
+        read_history(one, hand)
         try_it(one, hand)
         hand.keys("Ctrl+Q")
         one.until(lambda: one.is_closed)
