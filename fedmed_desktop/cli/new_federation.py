@@ -4,19 +4,20 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, field
-from importlib.util import find_spec
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from ..federation import FederationSpec
-from ..federation.spec import SharedNote, shared_note
-from ..lora.base_model import has_chat_template, leaves_experts
+from ..lora.base_model import leaves_experts
 from ..lora.load import load_adapter
 from ..scores import TASKS
 from ..wording.whole_sites import whole_sites
 from .numbers import positive, whole
-from .scoring import DEFAULT_NOTES, plain, typed
+from .scoring import DEFAULT_NOTES
+
+if TYPE_CHECKING:
+    from ..coordinator.founding import Needs
 
 # As many as a specification may hold.
 MOST_SHARED = 50
@@ -26,12 +27,14 @@ def run(argv: list[str]) -> int:
     """Writes a coordinator's two files and prints the next command."""
     options = _parser().parse_args(argv)
     types = _types(options)
-    needs = _needed(options)
-    from ..coordinator.founding import found_federation, write_federation
+    from ..coordinator.first_notes import public_notes
+    from ..coordinator.founding import found_federation, needs_of, write_federation
+    from ..training.inside import look_inside
 
-    shared = _shared_notes(options, types) if options.shared_notes else ()
+    needs = needs_of(options.method, types=bool(options.notes_types), shared_notes=options.shared_notes is not None)
+    shared = public_notes(options.shared_notes, types, options.shared_count) if options.shared_notes else ()
     model = _model_folder(options.model)
-    prompt, template = _prompting(model, options.prompt)
+    inside = look_inside(model, options.prompt)
     spec, adapter = found_federation(
         model,
         {"rank": options.rank, "alpha": options.alpha},
@@ -41,9 +44,9 @@ def run(argv: list[str]) -> int:
         tasks=options.task,
         types=types,
         modifiers=_names(options.modifiers),
-        prompt=prompt,
-        chat_template=template,
-        modules=_layers(model),
+        prompt=inside.prompt,
+        chat_template=inside.chat_template,
+        modules=inside.modules,
         begin_with=load_adapter(options.begin_with) if options.begin_with else None,
         rounds=options.rounds,
         method={"name": options.method} | needs.method,
@@ -55,7 +58,7 @@ def run(argv: list[str]) -> int:
         **({"combine": options.combine} if options.combine else {}),
     )
     path = write_federation(spec, adapter, options.out)
-    _print_outcome(path, spec, needs, model)
+    _print_outcome(path, spec, _remarks(needs, options), model)
     return 0
 
 
@@ -81,32 +84,15 @@ def _model_folder(model: Path) -> Path:
     return resolve_model(str(model))
 
 
-def _layers(model: Path) -> dict[str, tuple[int, int]] | None:
-    """The layers as the loaded model has them; None where torch is not installed."""
-    if find_spec("torch") is None or find_spec("transformers") is None:
-        return None
-    from ..training.outline import adaptable_linears
-
-    return adaptable_linears(model)
-
-
-def _prompting(model: Path, wanted: Literal["plain", "chat", "auto"]) -> tuple[str, str | None]:
-    if wanted == "plain" or (wanted == "auto" and not has_chat_template(model)):
-        return "plain", None
-    from ..training.chat import found_prompting
-
-    return found_prompting(model, wanted)
-
-
-def _print_outcome(path: Path, spec: FederationSpec, needs: _Needs, model: Path) -> None:
+def _print_outcome(path: Path, spec: FederationSpec, remarks: Iterable[str], model: Path) -> None:
     print(f"Wrote {path} and the first adapter beside it. Look through the file: it is what all sites agree on.")
     print(f"The settings of the method {spec.method.name} are in it, under [method].")
     if spec.prompt == "chat":
         print("Prompts go through the base model's own chat template, which every site must have.")
     if leaves_experts(model):
         print("The base model is a mixture of experts: its attention is adapted, its experts stay as they are.")
-    for note in needs.notes:
-        print(note)
+    for remark in remarks:
+        print(remark)
     if spec.training.privacy:
         print("Sites train with differential privacy. Look at training.batch_size (64 or more costs less) and at")
         print("training.privacy.delta (well below 1 / notes of the smallest site); the guide has a page about both.")
@@ -136,46 +122,25 @@ def _names(listed: str | None) -> tuple[str, ...]:
 
 def _who_takes_part(options: argparse.Namespace) -> dict[str, int]:
     """The specification's [round]."""
+    from ..coordinator.founding import usual_quorum
+
     asked = min(options.sites, options.clients or options.sites)
-    chosen = {"sites": options.sites, "quorum": options.quorum or max(1, asked - 1)}
+    chosen = {"sites": options.sites, "quorum": options.quorum or usual_quorum(asked)}
     return chosen | ({"clients": options.clients} if options.clients else {})
 
 
-@dataclass(frozen=True)
-class _Needs:
-    """Settings that a method needs and that have no default, with notes for the host."""
-
-    method: dict[str, str] = field(default_factory=dict)
-    share: dict[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-
-def _needed(options: argparse.Namespace) -> _Needs:
-    """Raises UserFacingError if there is no such method."""
-    from ..coordinator.founding import lacking
-
-    misfit = lacking(options.method, options.shared_notes is not None)
-    if misfit == "methods.needs_histogram":
-        counted, words = _HISTOGRAMS["types" if options.notes_types else "specialties"]
-        return _Needs(share={"histogram": counted}, notes=(f"{options.method} needs share.histogram: {words}.",))
-    if misfit == "methods.no_shared_notes":
-        told = "Without --shared-notes the coordinator measures each update, on notes of its own."
-        return _Needs(method={"measured_by": "coordinator"}, notes=(told,))
-    return _Needs()
+def _remarks(needs: Needs, options: argparse.Namespace) -> Iterator[str]:
+    """Notes for the host about what the method needs."""
+    if counted := needs.share.get("histogram"):
+        yield f"{options.method} needs share.histogram: {_HISTOGRAMS[counted]}."
+    if needs.method.get("measured_by") == "coordinator":
+        yield "Without --shared-notes the coordinator measures each update, on notes of its own."
 
 
 _HISTOGRAMS = {
-    "types": ("types", "each site reports how many entities of each type its training notes have"),
-    "specialties": ("specialties", "each site reports how many training notes each specialty has"),
+    "types": "each site reports how many entities of each type its training notes have",
+    "specialties": "each site reports how many training notes each specialty has",
 }
-
-
-def _shared_notes(options: argparse.Namespace, types: tuple[str, ...]) -> tuple[SharedNote, ...]:
-    """The first notes of a file in the federation's types, or their texts alone where there are no types."""
-    path, most = options.shared_notes, options.shared_count
-    if not types:
-        return tuple(SharedNote(text=note.text) for note in plain(path, most))
-    return tuple(shared_note(note) for note in typed(path, types, most)[0])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -68,7 +68,7 @@ def own_certificate(data_dir: Path, names: Iterable[str], now: datetime) -> Serv
     names = tuple(names)
     key_file, file = make_folder(data_dir) / _KEY, data_dir / _CERTIFICATE
     key = _own_key(key_file)
-    wanted = _general_names([*names, "localhost", socket.gethostname(), *_own_addresses()])
+    wanted = _general_names([*names, "localhost", socket.gethostname(), *own_addresses()])
     certificate = _still_good(file, key, wanted, now)
     if certificate is None:
         certificate = _signed(key, wanted, now)
@@ -215,7 +215,7 @@ def _general_names(hosts: Iterable[str]) -> list[x509.GeneralName]:
     return list(found)[:_MOST_NAMES]
 
 
-def _own_addresses() -> list[str]:
+def own_addresses() -> list[str]:
     """Addresses of this computer's networks; ones of a single cable (link-local) are left out."""
     import psutil
 

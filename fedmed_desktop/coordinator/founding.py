@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,35 @@ def lacking(method: str, shared_notes: bool = False) -> str | None:
     usually = TrainingSettings(epochs=1)
     setting = Setting(usual(method), usually, histogram="none", shared_notes=shared_notes)
     return known(name=method).misfit(setting)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Settings that a method needs and that have no default: keys of [method] and of [share]. `code`: of what it lacked
+    without them, None where it needs none.
+    """
+
+    method: dict[str, str] = field(default_factory=dict)
+    share: dict[str, str] = field(default_factory=dict)
+    code: str | None = None
+
+
+def needs_of(method: str, *, types: bool, shared_notes: bool) -> Needs:
+    """`types`: whether the federation learns any; else a histogram counts notes by their specialty.
+
+    Raises UserFacingError where there is no such method.
+    """
+    code = lacking(method, shared_notes)
+    if code == "methods.needs_histogram":
+        return Needs(share={"histogram": "types" if types else "specialties"}, code=code)
+    if code == "methods.no_shared_notes":
+        return Needs(method={"measured_by": "coordinator"}, code=code)
+    return Needs(code=code)
+
+
+def usual_quorum(asked: int) -> int:
+    """Updates that a round needs of so many asked sites, where nobody says otherwise: all but one."""
+    return max(1, asked - 1)
 
 
 def write_federation(spec: FederationSpec, adapter: Adapter, folder: Path) -> Path:

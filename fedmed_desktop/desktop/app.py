@@ -41,6 +41,7 @@ from .reading import Able, read_sides
 from .trial.choices import in_plain_words
 from .trial.files import Loaded
 from .widgets.spoken import install_roles
+from .work.hosted import Inside
 from .work.news import DemoScored
 from .work.requests import EvaluationWanted, JoinRequest, TrialRequest
 from .work.sessions import Put
@@ -123,6 +124,15 @@ class Workshop:
         takes = Takes(*found) if found else None
         refused = refusal(asked.model) if asked.model and not takes else None
         return replace(asked, gpu=Gpu(*gpu) if gpu else None, takes=takes, refused=refused)
+
+    def inside(self, model: Path) -> Inside:
+        """Layers and prompting of a base model that a federation is founded on; from any thread. Loads torch: seconds.
+
+        Raises UserFacingError.
+        """
+        from ..training.inside import look_inside
+
+        return Inside(*look_inside(model))
 
     def tokens_of(self, model: Path) -> Tokens:
         """A counter of tokens by this base model's tokenizer; from any thread. Raises UserFacingError: it has none."""
@@ -239,6 +249,7 @@ def open_window(options: DesktopOptions) -> tuple[QApplication, Program]:
     workshop = Workshop()
     program = Program(app, workshop, data_folder(options))
     program.window.join.findings.ask_torch = workshop.weighed
+    program.window.hosts.look_inside = workshop.inside
     for report in (program.window.join.report, program.window.notes.report):
         report.tokens_of = workshop.tokens_of
     program.window.notes.evaluation.save = workshop.evaluating.save

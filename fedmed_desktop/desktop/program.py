@@ -10,15 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
-from PySide6.QtCore import QObject, QTimer, QUrl, Signal, Slot
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtWidgets import QApplication
 
 from .. import events
 from ..demo.settings import DemoOptions
 from ..errors import UserFacingError
 from ..wording import sentence
-from .frame.dialogs import Question
 from .frame.greeting import Greeting
 from .frame.leaving import Leaving
 from .frame.memory import Memory
@@ -31,6 +29,7 @@ from .frame.window import Window
 from .look.language import Language, language_for
 from .look.theme import Appearance
 from .rounds.demonstration import DemonstrationDialog
+from .widgets.question import Question
 from .work.desk import Desk
 from .work.engine import Engine
 from .work.log import catch_faults, log, log_event
@@ -99,20 +98,24 @@ class Program(QObject):
         tray, leaving = self.presence.tray, self.leaving
         tray.pause_requested.connect(engine.pause)
         tray.resume_requested.connect(engine.resume)
-        leaving.quit_decided.connect(self.close)
+        leaving.quit_decided.connect(window.hosts.close)
+        window.hosts.may_close.connect(self.close)
         leaving.leave_decided.connect(self._leave)
         self.presence.called.connect(self._called)
         window.strip.pause_requested.connect(engine.pause)
         window.strip.resume_requested.connect(engine.resume)
         window.menu.text_scaled.connect(self.appearance.step_text_scale)
-        window.log_requested.connect(self._open_log)
+        window.log_requested.connect(self.teller.open_log)
         window.rounds.action_requested.connect(self._act)
         window.rounds.join_requested.connect(window.show_join)
         window.rounds.demo_requested.connect(self.ask_demo)
+        window.rounds.host_requested.connect(window.hosts.begin)
         window.rounds.try_requested.connect(window.show_trial)
         window.rounds.session.agreement.declined.connect(self._leave)
         window.join.join_requested.connect(self.join)
         window.join.cancelled.connect(window.show_rounds)
+        window.join.host_requested.connect(window.hosts.begin)
+        window.join.host_invited.connect(window.hosts.invited)
         window.approvals.send_requested.connect(engine.send)
         window.approvals.second_requested.connect(engine.second)
         window.approvals.keep_requested.connect(engine.keep)
@@ -247,9 +250,6 @@ class Program(QObject):
         self.window.show_join()
 
     @Slot()
-    def _open_log(self) -> None:
-        QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.log_path)))
-
     @Slot()
     def _leave(self) -> None:
         if not self.desk.is_demo:
@@ -314,6 +314,7 @@ class Program(QObject):
             return
         self._closing = self.desk.closing = True
         self.memory.remember()
+        self.window.hosts.end()
         self.engine.close()
 
     @Slot()

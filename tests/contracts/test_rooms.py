@@ -20,7 +20,9 @@ STOREYS = {
     "guide": 4,
     "notes": 4,
     "checks": 4,
-    **dict.fromkeys(("rounds", "join", "approvals", "monitor", "trial", "experiment", "history", "settings"), 5),
+    **dict.fromkeys(
+        ("rounds", "join", "approvals", "monitor", "trial", "experiment", "history", "settings", "hosting"), 5
+    ),
     "welcome": 6,  # leads through parts of other rooms
     "frame": 7,
     "": 8,  # what lies in desktop/ itself puts the program together

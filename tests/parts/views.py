@@ -17,6 +17,7 @@ NO_VIEWS = frozenset(
     {
         *(f"work/{name}.py" for name in ("settings", "crashes", "log", "network", "sessions", "awake", "load")),
         "trial/export.py",
+        "hosting/process.py",
     }
 )
 
@@ -59,7 +60,7 @@ class FileWatch:
             if name.startswith(("<frozen importlib", "shibokensupport")):
                 return ""
             if name.startswith(self._desktop):
-                return name
+                return "" if frame.f_code.co_name == "<module>" else name
             frame = frame.f_back
         return ""
 

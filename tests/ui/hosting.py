@@ -15,10 +15,12 @@ import threading
 import urllib.request
 from pathlib import Path
 
+from fedmed_desktop import events
 from fedmed_desktop.coordinator.founding import found_federation, write_federation
 from fedmed_desktop.federation import TrainingSettings
 from fedmed_desktop.federation.spec import LoraSettings, RoundSettings
 from fedmed_desktop.lora.base_model import fingerprint
+from fedmed_desktop.protocol.invitation import Invitation
 from fedmed_desktop.site import Backoff, Jobs, RuleApprover, SiteAgent
 from tests.parts.federation import NumpyTrainer
 
@@ -165,17 +167,19 @@ class PartnerProcess:
 class Partner:
     """Another site, on a thread of its own: its numbers are made up, its agent and its connection are real."""
 
-    def __init__(self, folder: Path, address: str, model: Path) -> None:
+    def __init__(self, folder: Path, address: str, model: Path, invitation: Invitation | None = None) -> None:
         self.trainer = NumpyTrainer()
+        self._said: list[events.Event] = []
         self._agent = SiteAgent(
-            name="South",
-            address=address,
+            name=invitation.site if invitation else "South",
+            address=invitation.url if invitation else address,
+            invitation=invitation,
             data_dir=folder,
             base_fingerprint=fingerprint(model),
             make_trainer=lambda spec: self.trainer,
             approver=RuleApprover("test"),
             jobs=(jobs := Jobs()),
-            emit=lambda event: None,
+            emit=self._said.append,
             backoff=Backoff(first=0.1, most=0.3),
         )
         self._jobs = jobs
@@ -197,6 +201,10 @@ class Partner:
         await asyncio.gather(work, return_exceptions=True)
         self._stopped.set()
         await stopped
+
+    def words(self) -> str:
+        """The six that its screen shows now."""
+        return next(event.phrase for event in reversed(self._said) if isinstance(event, events.IdentityShown))
 
     def stop(self) -> None:
         self.trainer.hold.set()

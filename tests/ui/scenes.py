@@ -25,7 +25,7 @@ from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.wording import tr
 from tests.parts.scene import NOW
 
-Page = Literal["rounds", "join", "monitor", "approvals", "trial", "notes", "history", "settings", "welcome"]
+Page = Literal["rounds", "join", "monitor", "approvals", "trial", "notes", "history", "settings", "welcome", "hosting"]
 _MOST_TURNS: Final = 200
 
 
@@ -122,6 +122,8 @@ def shown(scene: Scene, folder: Path, size: tuple[int, int]) -> Iterator[Stage]:
         window.show_join()
     elif scene.page == "welcome":
         window.show_welcome()
+    elif scene.page == "hosting":
+        window.hosts.begin()
     else:
         window.go(scene.page)
     window.show()
@@ -152,6 +154,7 @@ def scenes() -> list[Scene]:
     from tests.ui.scenes_of_approvals import approvals
     from tests.ui.scenes_of_background import background
     from tests.ui.scenes_of_history import history
+    from tests.ui.scenes_of_hosting import hosting
     from tests.ui.scenes_of_notes import notes
     from tests.ui.scenes_of_other_pages import dialogs, join, monitor, trial
     from tests.ui.scenes_of_rounds import rounds
@@ -168,6 +171,7 @@ def scenes() -> list[Scene]:
         *notes(),
         *history(),
         *settings(),
+        *hosting(),
         *dialogs(),
         *background(),
     ]

@@ -11,11 +11,11 @@ from PySide6.QtWidgets import QDialog
 
 from fedmed_desktop import events
 from fedmed_desktop.clinical import Reading, Span, examples
-from fedmed_desktop.desktop.frame.dialogs import Question
 from fedmed_desktop.desktop.frame.questions import about_staying
 from fedmed_desktop.desktop.frame.window import Window
 from fedmed_desktop.desktop.monitor.comparing import EarlierDialog
 from fedmed_desktop.desktop.monitor.earlier import EarlierRun
+from fedmed_desktop.desktop.widgets.question import Question
 from fedmed_desktop.desktop.work.curves import Curves
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import KeptAwake, ReadingShown, Side

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QDialog
 from fedmed_desktop.clinical import Reading, Span, examples
 from fedmed_desktop.desktop.experiment.comparison import Experiment
 from fedmed_desktop.desktop.experiment.files import open_experiment
-from fedmed_desktop.desktop.frame.dialogs import FaultDialog, Question
+from fedmed_desktop.desktop.frame.dialogs import FaultDialog
 from fedmed_desktop.desktop.frame.questions import about_closing
 from fedmed_desktop.desktop.frame.window import Window
 from fedmed_desktop.desktop.guide.window import GuideDialog
@@ -21,6 +21,7 @@ from fedmed_desktop.desktop.join.form import FieldName, look_at_address, look_at
 from fedmed_desktop.desktop.look.fields import EMPTY, Verdict
 from fedmed_desktop.desktop.notes.files import Progress, Wish, look_through
 from fedmed_desktop.desktop.rounds.demonstration import DemonstrationDialog
+from fedmed_desktop.desktop.widgets.question import Question
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.files import look_at_model
 from fedmed_desktop.desktop.work.news import Problem, ReadingShown, Side

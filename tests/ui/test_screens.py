@@ -131,6 +131,7 @@ def test_that_scenes_can_be_told_apart_by_name() -> None:
         "history",
         "settings",
         "welcome",
+        "hosting",
     }
 
 

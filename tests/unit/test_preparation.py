@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fedmed_desktop.cli.scoring import typed
 from fedmed_desktop.clinical import read_notes_folder
+from fedmed_desktop.coordinator.first_notes import typed
 from fedmed_desktop.events import Event, Prepared
 from fedmed_desktop.lora.base_model import file_state, fingerprint
 from tests.parts.federation import small_spec

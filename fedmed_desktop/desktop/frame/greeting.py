@@ -33,3 +33,5 @@ class Greeting(QObject):
                 self._window.show_trial()
             case "demo":
                 self.demo_requested.emit()
+            case "host":
+                self._window.hosts.begin()

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from ..look.questions import Words
+from ..widgets.question import Question
 from ..work.desk import Desk
-from .dialogs import Question
 from .memory import Memory
 from .presence import Presence
-from .questions import Words, about_closing, about_leaving, about_staying
+from .questions import about_closing, about_leaving, about_staying
 from .window import Window
 
 

@@ -16,6 +16,7 @@ from ... import events
 from ...errors import UserFacingError
 from ..look.theme import Appearance
 from ..work.connections import Why, noted
+from ..work.hosted import Hosted
 from ..work.requests import JoinRequest
 from ..work.settings import SettingsFile
 from ..work.tasks import run_task
@@ -54,6 +55,8 @@ class Memory(QObject):
         window.rounds.session.identity.compared.connect(self._compared)
         window.rounds.action_requested.connect(self._acted)
         window.approvals.named.connect(self._named)
+        window.hosts.changed.connect(self._hosts)
+        window.hosts.overseen.connect(self._oversees)
         window.approvals.send_requested.connect(self.save)
         window.approvals.keep_requested.connect(self.save)
 
@@ -61,7 +64,10 @@ class Memory(QObject):
         values, window = self._settings.values, self._window
         if values.geometry:
             window.restoreGeometry(QByteArray.fromBase64(values.geometry.encode()))
-        window.go(values.page)
+        window.hosts.proxy = values.proxy
+        window.hosts.restore(values.hosted, values.overseen)
+        hosts = values.hosted is not None or values.overseen is not None
+        window.go(values.page if values.page != "hosting" or hosts else "rounds")
         window.join.proxy = values.proxy
         window.rounds.session.identity.done = values.compared
         window.approvals.name = values.approver
@@ -164,13 +170,24 @@ class Memory(QObject):
         self._settings.values.compared = words
         self.save()
 
+    @Slot(object)
+    def _hosts(self, hosted: Hosted) -> None:
+        """Finds it again at the next start."""
+        self._settings.values.hosted = hosted
+        self.save()
+
+    @Slot(object)
+    def _oversees(self, folder: Path) -> None:
+        self._settings.values.overseen = folder
+        self.save()
+
     @Slot(str)
     def _named(self, name: str) -> None:
         self._settings.values.approver = name
 
     @Slot()
     def save(self) -> None:
-        self._window.join.proxy = self._settings.values.proxy
+        self._window.join.proxy = self._window.hosts.proxy = self._settings.values.proxy
         if not self._keeps:
             return
         try:

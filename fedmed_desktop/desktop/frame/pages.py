@@ -12,8 +12,9 @@ from PySide6.QtWidgets import QWidget
 from ...wording import later, tr
 from ..widgets import NavigationBar
 
-PAGES: Final = ("rounds", "monitor", "approvals", "trial", "notes", "history", "settings")
-GUIDES: Final = {"trial": "try-it"}  # pages whose guide has another name
+PAGES: Final = ("rounds", "monitor", "approvals", "trial", "notes", "history", "settings", "hosting")
+SELDOM: Final = frozenset({"hosting"})  # with an entry only for who needs it
+GUIDES: Final = {"trial": "try-it", "hosting": "host-here"}  # pages whose guide has another name
 _LOOKS: Final = {
     "rounds": ("rounds", later("Rounds")),
     "monitor": ("monitor", later("Monitor")),
@@ -22,6 +23,7 @@ _LOOKS: Final = {
     "notes": ("notes", later("Notes")),
     "history": ("history", later("History")),
     "settings": ("settings", later("Settings")),
+    "hosting": ("people", later("Hosting")),
 }
 
 
@@ -32,12 +34,15 @@ class PageList(NavigationBar):
 
     def __init__(self, window: QWidget, parent: QWidget) -> None:
         super().__init__(parent)
+        self._keys: dict[str, QShortcut] = {}
         for number, page in enumerate(PAGES, 1):
             drawing, word = _LOOKS[page]
             self.add_page(drawing, tr(word))
             shortcut = QShortcut(QKeySequence(f"Ctrl+{number}"), window)
             shortcut.setProperty("page", page)
             shortcut.activated.connect(self._turn)
+            self._keys[page] = shortcut
+            self.show_page(page, page not in SELDOM)
 
     @property
     def page(self) -> str:
@@ -47,6 +52,11 @@ class PageList(NavigationBar):
         """Turns to a page; an unknown one (of another version's settings) changes nothing."""
         if page in PAGES:
             self.choose(PAGES.index(page))
+
+    def show_page(self, page: str, shown: bool) -> None:
+        """Whether the page has an entry, and keys that turn to it."""
+        self.button(PAGES.index(page)).setVisible(shown)
+        self._keys[page].setEnabled(shown)
 
     def count(self, page: str, waiting: int) -> None:
         """Shows how many things wait on a page."""

@@ -4,20 +4,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
 
 from ...wording import clock, together, tr
+from ..look.questions import Words
 from ..work.desk import Desk
-
-
-class Words(NamedTuple):
-    """A question in a line, what follows from it, and its verbs, never Yes and No; `no` changes nothing."""
-
-    title: str
-    text: str
-    yes: str
-    no: str
-    other: str = ""
 
 
 def about_staying() -> Words:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QObject, QUrl, Slot
+from PySide6.QtGui import QDesktopServices
 
 from ..work.log import log
 from ..work.news import Problem
@@ -44,6 +45,11 @@ class Teller(QObject):
         self.faults.append(problem)
         self._waiting.append(problem)
         self._next()
+
+    @Slot()
+    def open_log(self) -> None:
+        """In the system's own program for text."""
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._log_path)))
 
     @Slot()
     def _next(self) -> None:

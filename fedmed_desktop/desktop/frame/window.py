@@ -20,12 +20,14 @@ from ..notes.page import NotesPage
 from ..rounds.status import status
 from ..trial.choices import BLOB, best_adapter
 from ..trial.page import TrialPage
-from ..widgets import Banner, NavigationButton
+from ..widgets import NavigationButton
 from ..work.desk import Desk, utc_now
 from .header import APP_NAME, Header
 from .home import Home
+from .hosting import Hosting
 from .menu import Menu
 from .pages import GUIDES, PAGES, PageList, tab_before
+from .sayings import Sayings
 from .strip import WorkStrip
 
 if TYPE_CHECKING:
@@ -69,8 +71,9 @@ class Window(QMainWindow):
         self.resize(*SIZE)
         self._guide = GuideDialog(self)
         self.menu = self._make_menu()
-        self._sayings: list[str] = []
         self._lay_out(folder)
+        self.hosts = Hosting(self, folder, clock)
+        self._host.triggered.connect(self.hosts.begin)
         self._header.menu.strayed.connect(self._take_focus)
         self._navigation.button(0).setFocus()
 
@@ -79,6 +82,7 @@ class Window(QMainWindow):
         menu.add(self.tr("Guide to this page"), QKeySequence.StandardKey.HelpContents).triggered.connect(
             self.show_guide
         )
+        self._host = menu.add(self.tr("Host a federation…"))
         menu.add(self.tr("Open experiment…"), QKeySequence.StandardKey.Open).triggered.connect(self.ask_experiment)
         menu.add(self.tr("Settings…"), QKeySequence.StandardKey.Preferences).triggered.connect(self.show_settings)
         menu.add(self.tr("Open the log file")).triggered.connect(self.log_requested)
@@ -97,8 +101,7 @@ class Window(QMainWindow):
         self._navigation = PageList(self, whole)
         self._navigation.chosen.connect(self._turn_to)
         self._navigation.keyed.connect(self._keyed)
-        self._said = Banner(kind="warn", action="", parent=whole)
-        self._said.acted.connect(self._unsay)
+        self._said = Sayings(whole)
         self._stack = QStackedWidget(whole)
         column.addWidget(self._header)
         middle = _close(QHBoxLayout())
@@ -135,7 +138,7 @@ class Window(QMainWindow):
         page = MonitorPage(self._stack)
         page.experiment_asked.connect(self.ask_experiment)
         page.comparing.root, page.comparing.present = self._folder / "sites", self.record_folder
-        return self._add(page)
+        return self.add_late(page)
 
     @cached_property
     def history(self) -> HistoryPage:
@@ -145,9 +148,14 @@ class Window(QMainWindow):
         page = HistoryPage(self._clock, self._stack)
         page.folder_of, page.name_of = self.record_folder, lambda: self.approvals.name
         page.join_requested.connect(self.show_join)
-        return self._add(page)
+        return self.add_late(page)
 
-    def _add(self, page: P) -> P:
+    def let_host(self, shown: bool) -> None:
+        """Whether the list of pages has an entry for hosting."""
+        self._navigation.show_page("hosting", shown)
+
+    def add_late(self, page: P) -> P:
+        """Adds a page that is made at its first need; Tab comes to it before it comes to the strip below."""
         self._stack.addWidget(page)
         tab_before(page, self.strip)
         return page
@@ -160,7 +168,7 @@ class Window(QMainWindow):
         page = SettingsPage(self._stack)
         page.policy.guide_requested.connect(self.show_guide_at)
         self.settings_made.emit(page)
-        return self._add(page)
+        return self.add_late(page)
 
     @cached_property
     def experiment(self) -> ExperimentPage:
@@ -171,7 +179,7 @@ class Window(QMainWindow):
         page.opened.connect(self._show_experiment)
         page.refused.connect(self.say)
         page.closed.connect(self._close_experiment)
-        return self._add(page)
+        return self.add_late(page)
 
     @Slot()
     def prepare(self) -> None:
@@ -197,6 +205,8 @@ class Window(QMainWindow):
         page = PAGES[number]
         if page == "rounds":
             return self._home
+        if page == "hosting":
+            return self.hosts.page
         if page == "monitor" and self._shows_experiment:
             return self.experiment
         return cast(QWidget, getattr(self, page))
@@ -316,14 +326,7 @@ class Window(QMainWindow):
     @Slot(str)
     def say(self, sentence: str) -> None:
         """One sentence above the page, until it is dismissed; then the next one, if there is one."""
-        if sentence not in self._sayings:
-            self._sayings.append(sentence)
-            self._said.show_message(self._sayings[0], "warn", self.tr("Dismiss"))
-
-    @Slot()
-    def _unsay(self) -> None:
-        del self._sayings[:1]
-        self._said.show_message(self._sayings[0] if self._sayings else "", "warn", self.tr("Dismiss"))
+        self._said.say(sentence)
 
     # -- the end -----------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ UNDER: Final = {
     "reveals": "privacy",
     "policy": "privacy",
     "host-desktop": "hosting",
+    "host-here": "hosting",
     "operations": "hosting",
     "carried": "hosting",
     "deadlines": "hosting",

@@ -124,6 +124,8 @@ def look_at_invitation(typed: str, before: JoinRequest | None = None) -> Invitat
 
     def reading(text: str) -> str:
         found.append(read_invitation(text))
+        if found[0].role == "host":
+            return tr("It makes you a host of this federation. You need neither a model nor notes for that.")
         return tr("The invitation is complete. Nothing has been sent yet.")
 
     verdict = judged(typed, reading)
@@ -136,7 +138,8 @@ def invited_to(invitation: Invitation | None, before: JoinRequest | None) -> lis
         return []
     address = invitation.address if invitation else urlsplit(before.address).netloc if before else ""
     name = invitation.site if invitation else before.name if before else ""
-    facts = [(tr("Host"), address), (tr("This site's name there"), name)]
+    as_host = invitation is not None and invitation.role == "host"
+    facts = [(tr("Host"), address), (tr("Your name there") if as_host else tr("This site's name there"), name)]
     if invitation:
         digits = invitation.fingerprint[:_SHOWN_OF_FINGERPRINT]
         shown = "\u00a0".join(digits[at : at + 4] for at in range(0, len(digits), 4))

@@ -26,6 +26,7 @@ from ..work.files import look_at_model
 from ..work.requests import JoinRequest
 from ..work.tasks import Task, run_task
 from . import files
+from .dropped import dropped
 from .form import NEEDED, FieldName, JoinForm, NotesLook, target_of
 from .preview_panel import PreviewCard
 from .story import SharedCard, StoryRow
@@ -40,6 +41,8 @@ class JoinPage(PageBase):
     join_requested = Signal(object)
     cancelled = Signal()
     guide_requested = Signal()
+    host_requested = Signal()
+    host_invited = Signal(str)  # the line of a host's invitation
 
     def __init__(self, root: Path, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -124,7 +127,11 @@ class JoinPage(PageBase):
             add_column(sides, cards)
         head = QVBoxLayout()
         head.setSpacing(4)
-        head.addWidget(Heading(self.tr("Join a federation")))
+        self.host = LinkButton(self.tr("Host one instead"))
+        self.host.clicked.connect(self.host_requested)
+        title = Row(Heading(self.tr("Join a federation")))
+        title.add(self.host)
+        head.addWidget(title)
         head.addWidget(
             Sentence(
                 self.tr(
@@ -250,15 +257,20 @@ class JoinPage(PageBase):
     @Slot()
     def _weigh(self) -> None:
         """Join can be pressed once every field was looked at and is right."""
+        as_host = self.where.is_for_host
+        for name in (*NEEDED, "types_map"):
+            self.fields[name].setVisible(not as_host)
+        self.join.setText(self.tr("Look after it") if as_host else self.tr("Join"))
         self.join.setEnabled(self._is_right())
         self._missing.setText("" if self._is_right() else self._what_is_missing())
 
     def _shown(self) -> list[Field]:
-        return [self.fields[name] for name in (*self.where.needed, *NEEDED, "types_map")]
+        return [field for field in self.fields.values() if not field.isHidden()]
 
     def _is_right(self) -> bool:
+        needed = (*self.where.needed, *(() if self.where.is_for_host else NEEDED))
         settled = not any(field.waiting or field.verdict.state in ("checking", "wrong") for field in self._shown())
-        return settled and all(self.fields[name].verdict.state == "right" for name in (*self.where.needed, *NEEDED))
+        return settled and all(self.fields[name].verdict.state == "right" for name in needed)
 
     def _what_is_missing(self) -> str:
         states = {field.verdict.state for field in self._shown()}
@@ -284,14 +296,14 @@ class JoinPage(PageBase):
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Takes one file, or a text with an invitation in it."""
-        if _dropped(event):
+        if dropped(event):
             event.acceptProposedAction()
 
     def dragMoveEvent(self, event: QDragMoveEvent) -> None:
         event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        given = _dropped(event)
+        given = dropped(event)
         event.acceptProposedAction()
         self.prefill(given)
 
@@ -308,7 +320,12 @@ class JoinPage(PageBase):
 
     @Slot()
     def _join(self) -> None:
-        if self._is_right():
+        if self._is_right() and self.where.is_for_host:
+            line = self.where.fields["invitation"].text()
+            self.where.give("")  # it works once
+            self._forget()
+            self.host_invited.emit(line)
+        elif self._is_right():
             self._forget()
             request = self.form().request(self._root, self._before)
             if self._before is not None:
@@ -331,11 +348,3 @@ class JoinPage(PageBase):
         self.where.forget()
         self.findings.forget()
         self.banner.show_message("")
-
-
-def _dropped(event: QDropEvent) -> str:
-    """The path of the file, or the text; "" where it is of no use here."""
-    data = event.mimeData()
-    if paths := [url.toLocalFile() for url in data.urls() if url.isLocalFile()]:
-        return paths[0]
-    return data.text() if data.hasText() and SCHEME in data.text().lower() else ""

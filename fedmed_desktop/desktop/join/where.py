@@ -91,6 +91,11 @@ class WherePanel(Spaced):
         """The fields that are shown."""
         return WHERE[self.way]
 
+    @property
+    def is_for_host(self) -> bool:
+        """Whether what is given is the invitation of a host, who gives neither a model nor notes."""
+        return self.way == "invited" and self._invitation is not None and self._invitation.role == "host"
+
     def typed(self) -> dict[str, str]:
         """Values of a JoinForm."""
         if self.way == "here":

@@ -52,6 +52,7 @@ class RoundsPage(PageBase):
     join_requested = Signal()
     demo_requested = Signal()
     try_requested = Signal()
+    host_requested = Signal()
     guide_requested = Signal(str)  # a page of the guide
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -61,7 +62,7 @@ class RoundsPage(PageBase):
             self.tr("No federation yet"),
             self.tr("Train one model together with other sites. Your notes stay on this computer."),
             primary=self.tr("Join a federation"),
-            secondary=(self.tr("See a demonstration"), self.tr("Try a model")),
+            secondary=(self.tr("See a demonstration"), self.tr("Try a model"), self.tr("Host a federation")),
         )
         self.empty.chosen.connect(self._chosen)
         self._session = _Session()
@@ -91,7 +92,7 @@ class RoundsPage(PageBase):
 
     @Slot(int)
     def _chosen(self, number: int) -> None:
-        (self.join_requested, self.demo_requested, self.try_requested)[number].emit()
+        (self.join_requested, self.demo_requested, self.try_requested, self.host_requested)[number].emit()
 
 
 def _method_name(name: str) -> str:

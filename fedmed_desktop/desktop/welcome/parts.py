@@ -42,11 +42,17 @@ _PURPOSES: Final[dict[Purpose, tuple[str, str, str, str]]] = {
         later("Three invented sites train together on this computer, with bundled notes. You approve for one of them."),
         later("Show me"),
     ),
+    "host": (
+        "device",
+        later("Host a federation"),
+        later("Found one of your own, let this computer serve it, and invite other hospitals."),
+        later("Host"),
+    ),
 }
 
 
 class PurposePage(Row):
-    """Three cards, each with one button. `chosen` carries a Purpose."""
+    """Four cards, each with one button. `chosen` carries a Purpose."""
 
     chosen = Signal(str)
 
@@ -55,7 +61,7 @@ class PurposePage(Row):
         self.buttons: dict[Purpose, Button] = {}
         self._group = QButtonGroup(self)
         for number, (purpose, (drawing, title, words, verb)) in enumerate(_PURPOSES.items()):
-            card, button = Card(least=220), PrimaryButton(tr(verb)) if purpose == "join" else Button(tr(verb))
+            card, button = Card(least=200), PrimaryButton(tr(verb)) if purpose == "join" else Button(tr(verb))
             card.content.addWidget(Icon(drawing, "accent", 32), 0, Qt.AlignmentFlag.AlignLeft)
             card.add(Heading(tr(title), 2))
             card.add(Sentence(tr(words)))

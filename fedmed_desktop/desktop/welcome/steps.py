@@ -7,16 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-Purpose = Literal["join", "try", "demo"]
+Purpose = Literal["join", "try", "demo", "host"]
 Step = Literal["purpose", "computer", "join", "notes", "end"]
-Outcome = Literal["join", "try", "demo", "nothing"]
+Outcome = Literal["join", "try", "demo", "host", "nothing"]
 
 STEPS: Final[tuple[Step, ...]] = ("purpose", "computer", "join", "notes")
-# What somebody who wants this goes through; a demonstration brings all that it needs.
+# What somebody who wants this goes through; a demonstration brings all that it needs, and so does a coordinator.
 _PATHS: Final[Mapping[Purpose, tuple[Step, ...]]] = {
     "join": STEPS,
     "try": ("purpose", "computer"),
     "demo": ("purpose",),
+    "host": ("purpose",),
 }
 
 

@@ -43,3 +43,10 @@ class Dialog(QDialog):
         button.setDefault(True)
         button.clicked.connect(self.accept)
         return button
+
+
+class FittedDialog(Dialog):
+    """As tall as its words, and lower again where a part is hidden."""
+
+    def _fit(self, height: int) -> None:
+        self.setFixedHeight(height)

@@ -67,9 +67,9 @@ class Banner(Spaced):
 
 
 class EmptyState(Spaced):
-    """Stands where there is nothing yet: what is missing, and at most three buttons for what to do about it."""
+    """Stands where there is nothing yet: what is missing, and a few buttons for what to do about it."""
 
-    chosen = Signal(int)  # 0: the primary button, 1 and 2: the others
+    chosen = Signal(int)  # 0: the primary button, from 1 on: the others
 
     def __init__(
         self,

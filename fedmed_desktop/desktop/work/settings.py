@@ -15,6 +15,7 @@ from ...errors import UserFacingError, disk_fault
 from ...files import make_folder, write_durably
 from ...site.proxy import SYSTEM
 from .connections import Connection
+from .hosted import Hosted
 from .requests import JoinRequest
 
 FILE = "settings.json"
@@ -31,7 +32,8 @@ class Settings(BaseModel):
     use; 0: all but one. `connections`: hosts that this program connected to, the last one first.
     `welcomed`: the first run was gone through or dismissed. `when_closed`: whether the program stays in the tray where
     its window is closed while a federation is joined. `silent`: notifications that are not wanted. `keep_awake`: the
-    computer does not fall asleep while it trains.
+    computer does not fall asleep while it trains. `hosted`: the federation that was founded here; `overseen`: the
+    folder of a host of one that is served elsewhere.
     """
 
     model_config = ConfigDict(extra="ignore", validate_assignment=True)
@@ -49,6 +51,8 @@ class Settings(BaseModel):
     approver: str = Field("", max_length=60)
     cores: int = Field(0, ge=0, le=4096)
     welcomed: bool = False
+    hosted: Hosted | None = None
+    overseen: Path | None = None
     connections: list[Connection] = []
     when_closed: Literal["ask", "stay", "quit"] = "ask"
     silent: list[NotificationKind] = []
