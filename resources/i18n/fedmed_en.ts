@@ -200,6 +200,13 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>%n note(s) that all sites may read.</source>
+        <translation>
+            <numerusform>%n note that all sites may read.</numerusform>
+            <numerusform>%n notes that all sites may read.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>%n note(s) to train on, {validation:,} to score rounds with, {test}.</source>
         <translation>
             <numerusform>%n note to train on, {validation:,} to score rounds with, {test}.</numerusform>
@@ -309,6 +316,20 @@
         <translation>
             <numerusform>%n site takes part</numerusform>
             <numerusform>%n sites take part</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n site(s) that have not sent are not waited for; their work in this round is not used.</source>
+        <translation>
+            <numerusform>%n site that has not sent is not waited for; its work in this round is not used.</numerusform>
+            <numerusform>%n sites that have not sent are not waited for; their work in this round is not used.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n site(s) wait until you have compared six words and confirmed them.</source>
+        <translation>
+            <numerusform>%n site waits until you have compared six words and confirmed it.</numerusform>
+            <numerusform>%n sites wait until you have compared six words and confirmed them.</numerusform>
         </translation>
     </message>
     <message numerus="yes">
@@ -491,6 +512,13 @@
         <translation>
             <numerusform>{federation}, %n round, {day}</numerusform>
             <numerusform>{federation}, %n rounds, {day}</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>{words}, no progress for %n min</source>
+        <translation>
+            <numerusform>{words}, no progress for %n min</numerusform>
+            <numerusform>{words}, no progress for %n min</numerusform>
         </translation>
     </message>
 </context>
