@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "site.earlier": {"Earlier", "earlier_federations", "read_measured", "read_record"},
     "site.findings": {"Finding", "Level", "Subject"},
     "site.folder": {"carry_over", "has_checkpoint", "known_coordinator"},
+    "site.hosting": {"HostAgent", "linked_host"},  # what a face asks of a coordinator for a host
     "site.invited": {"read_given"},
     "site.link": {"check_address"},
     "site.policy_file": {"PolicyFiles", "check_policy"},

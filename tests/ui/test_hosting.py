@@ -207,6 +207,10 @@ def test_that_the_invitation_of_a_host_is_opened_in_join_and_found_again(
         again.program.memory.restore()
         again.window.go("hosting")
         again.until(lambda: page(again).oversight.line.connection == "connected")
+        again.click(page(again).no_longer)
+        assert again.window.hosts.question is not None
+        again.click(again.window.hosts.question.yes)
+        assert again.window.rounds.isVisible() and again.program.settings.values.overseen is None
         again.close()
     finally:
         process.end(hosted)

@@ -50,6 +50,7 @@ class Hosting(QObject):
         page.left.connect(self._left)
         page.stop_asked.connect(self._ask_stop)
         page.ended.connect(self._ended)
+        page.forget_asked.connect(self._ask_forget)
         page.guide_requested.connect(self._window.show_guide_at)
         return self._window.add_late(page)
 
@@ -59,12 +60,12 @@ class Hosting(QObject):
 
     def restore(self, hosted: Hosted | None, overseen: Path | None) -> None:
         """Shows what was hosted when the program was closed last: here, where its coordinator may still run, or not."""
-        if hosted is not None:
-            self._hosted = hosted
-            self._window.let_host(True)
-            self.page.show_hosted(hosted)
-        elif overseen is not None:
+        self._hosted = hosted
+        self._window.let_host(hosted is not None)
+        if overseen is not None:
             self._oversee(overseen, None)
+        elif hosted is not None:
+            self.page.show_hosted(hosted)
 
     @Slot(str)
     def invited(self, line: str) -> None:
@@ -111,7 +112,7 @@ class Hosting(QObject):
 
     @Slot(object)
     def _changed(self, hosted: Hosted) -> None:
-        self._hosted = hosted
+        self._hosted, self._overseen = hosted, None
         self.changed.emit(hosted)
 
     # -- stopping ------------------------------------------------------------------------------------------------------
@@ -123,6 +124,25 @@ class Hosting(QObject):
         question = Question(self._window, about_stopping())
         question.confirmed.connect(self.page.stop)
         self._open(question)
+
+    @Slot()
+    def _ask_forget(self) -> None:
+        from ..hosting.acts import about_forgetting
+
+        question = Question(self._window, about_forgetting(self.page.title.text()))
+        question.confirmed.connect(self._forget)
+        self._open(question)
+
+    @Slot()
+    def _forget(self) -> None:
+        """Back to what was founded here, if anything was."""
+        self.page.forget()
+        self._overseen = None
+        self.overseen.emit(None)
+        if self._hosted is not None:
+            self.page.show_hosted(self._hosted)
+        else:
+            self._left()
 
     @Slot()
     def close(self) -> None:

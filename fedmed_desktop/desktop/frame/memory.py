@@ -173,11 +173,11 @@ class Memory(QObject):
     @Slot(object)
     def _hosts(self, hosted: Hosted) -> None:
         """Finds it again at the next start."""
-        self._settings.values.hosted = hosted
+        self._settings.values.hosted, self._settings.values.overseen = hosted, None
         self.save()
 
     @Slot(object)
-    def _oversees(self, folder: Path) -> None:
+    def _oversees(self, folder: Path | None) -> None:
         self._settings.values.overseen = folder
         self.save()
 

@@ -124,8 +124,18 @@ def about_stopping() -> Words:
     )
 
 
+def about_forgetting(federation: str) -> Words:
+    """Before a federation that another computer serves is shown no longer."""
+    return Words(
+        tr("No longer look after {federation}?").format(federation=federation),
+        tr("The federation goes on without you. To look after it again you need another invitation as a host."),
+        tr("No longer look after it"),
+        tr("Stay its host"),
+    )
+
+
 def about_the_end(hosted: Hosted) -> Words:
-    """What is to become of the coordinator when the window is closed."""
+    """Asked when the window is closed while the coordinator runs."""
     return Words(
         tr("Go on serving {federation}?").format(federation=hosted.name),
         together(

@@ -42,6 +42,7 @@ class HostingPage(PageBase):
     ended = Signal()  # the coordinator, as it was told to
     guide_requested = Signal(str)
     stop_asked = Signal()
+    forget_asked = Signal()
 
     def __init__(
         self,
@@ -54,6 +55,7 @@ class HostingPage(PageBase):
         self._look_inside = look_inside
         self.hosted: Hosted | None = None
         self.state: State = "stopped"
+        self._before: Hosted | None = None  # while another one is being founded
         self.is_elsewhere = False  # what is shown is a federation that another computer serves
         self._task: Task | None = None
         self._look_task: Task | None = None
@@ -66,6 +68,8 @@ class HostingPage(PageBase):
         self._missing = Caption(wrap=True)
         self.served, self.facts = ServedPanel(), FactsCard()
         self.oversight = Oversight(clock)
+        self.no_longer = LinkButton(self.tr("No longer look after it…"))
+        self.no_longer.clicked.connect(self.forget_asked)
         self._clock = QTimer(self)
         self._clock.setInterval(LOOK_MS)
         self._arrange()
@@ -95,6 +99,7 @@ class HostingPage(PageBase):
         self.add(self.founding)
         self.serving = Row(self.served, self.facts)
         self.add(self.oversight)
+        self.column.content.addWidget(self.no_longer, 0, Qt.AlignmentFlag.AlignLeft)
         self.add(self.serving)
         self.finish()
 
@@ -118,7 +123,7 @@ class HostingPage(PageBase):
         """The form, with the keyboard in its first field; what is hosted stays as it is while that runs."""
         if self.state in ("starting", "serving", "stopping"):
             return
-        self.hosted = None
+        self._before, self.hosted = self.hosted, None
         self._clock.stop()
         self.banner.show_message("")
         self.form.begin()
@@ -127,6 +132,7 @@ class HostingPage(PageBase):
 
     def show_hosted(self, hosted: Hosted) -> None:
         """A federation of an earlier start, whose coordinator may still run."""
+        self.is_elsewhere = False
         self.show_state(hosted, "stopped")
         self._look()
         self._clock.start()
@@ -145,6 +151,13 @@ class HostingPage(PageBase):
         """A federation whose coordinator runs elsewhere. Raises UserFacingError: nobody is a host by these."""
         self.oversight.begin(folder, invitation, proxy=proxy)
         self.is_elsewhere = True
+        self._clock.stop()
+        self._show()
+
+    def forget(self) -> None:
+        """Shows no longer what another computer serves."""
+        self.oversight.end()
+        self.is_elsewhere = False
         self._show()
 
     def end(self) -> None:
@@ -183,8 +196,12 @@ class HostingPage(PageBase):
 
     @Slot()
     def _back(self) -> None:
+        """To what was hosted before, if anything was."""
         self.form.drop()
-        self.left.emit()
+        if self._before is not None:
+            self.show_hosted(self._before)
+        else:
+            self.left.emit()
 
     @Slot()
     def _explain(self) -> None:
@@ -300,6 +317,7 @@ class HostingPage(PageBase):
         is_founding = self.hosted is None and not self.is_elsewhere
         self.founding.setVisible(is_founding)
         self.serving.setVisible(self.hosted is not None and not self.is_elsewhere)
+        self.no_longer.setVisible(self.is_elsewhere)
         self.oversight.setVisible(self.oversight.line.is_open and (self.is_elsewhere or self.state == "serving"))
         if self.is_elsewhere:
             self.title.setText(self.oversight.line.federation or self.tr("A federation"))

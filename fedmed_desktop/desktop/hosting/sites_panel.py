@@ -108,7 +108,7 @@ class SitesPanel(Spaced):
         self._weigh()
 
     def say(self, words: str, kind: str = "info") -> None:
-        """What became of an act; a refusal in words."""
+        """Tells what became of an act; a refusal in words."""
         self.banner.show_message(words, kind)
 
     def chosen(self) -> SiteRow | None:
