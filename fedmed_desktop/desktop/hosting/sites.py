@@ -52,7 +52,7 @@ class Told:
 
 
 def verdict(seen: Overview | None, connection: Connection, now: datetime, problem: str = "") -> Told:
-    """Words that a host should read before anything else. `problem`: why there is no connection, where that is known."""
+    """Words that a host should read first. `problem`: why there is no connection, where that is known."""
     if connection == "refused":
         return Told(tr("The coordinator does not let you in"), "bad", problem)
     if connection == "waiting":
