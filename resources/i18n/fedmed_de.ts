@@ -208,6 +208,13 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>%n note(s) that all sites may read.</source>
+        <translation>
+            <numerusform>%n Notiz, die alle Standorte lesen dürfen.</numerusform>
+            <numerusform>%n Notizen, die alle Standorte lesen dürfen.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>%n note(s) to train on, {validation:,} to score rounds with, {test}.</source>
         <translation>
             <numerusform>%n Text zum Trainieren, {validation:,} zum Bewerten der Runden, {test}.</numerusform>
@@ -320,6 +327,20 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>%n site(s) that have not sent are not waited for; their work in this round is not used.</source>
+        <translation>
+            <numerusform>Auf den einen Standort, der nicht gesendet hat, wird nicht gewartet; seine Arbeit in dieser Runde wird nicht verwendet.</numerusform>
+            <numerusform>Auf %n Standorte, die nicht gesendet haben, wird nicht gewartet; ihre Arbeit in dieser Runde wird nicht verwendet.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n site(s) wait until you have compared six words and confirmed them.</source>
+        <translation>
+            <numerusform>%n Standort wartet, bis Sie sechs Wörter verglichen und ihn bestätigt haben.</numerusform>
+            <numerusform>%n Standorte warten, bis Sie sechs Wörter verglichen und sie bestätigt haben.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>%n specialties</source>
         <translation>
             <numerusform>%n Fachgebiet</numerusform>
@@ -396,8 +417,24 @@
         <translation>, {share} des ganzen Modells</translation>
     </message>
     <message>
+        <source>1 day</source>
+        <translation>1 Tag</translation>
+    </message>
+    <message>
+        <source>30 days</source>
+        <translation>30 Tage</translation>
+    </message>
+    <message>
+        <source>7 days</source>
+        <translation>7 Tage</translation>
+    </message>
+    <message>
         <source>95 % interval</source>
         <translation>95-%-Intervall</translation>
+    </message>
+    <message>
+        <source>A combination that runs may take half a minute.</source>
+        <translation>Ein laufendes Zusammenführen kann eine halbe Minute dauern.</translation>
     </message>
     <message>
         <source>A decision waits for me</source>
@@ -423,6 +460,14 @@
         </translation>
     </message>
     <message>
+        <source>A name or an address without a port, such as federation.example.org or 10.0.0.12.</source>
+        <translation>Ein Name oder eine Adresse ohne Port, etwa federation.example.org oder 10.0.0.12.</translation>
+    </message>
+    <message>
+        <source>A number of hours, such as 4, or 0.5 for half an hour.</source>
+        <translation>Eine Anzahl Stunden, etwa 4, oder 0,5 für eine halbe Stunde.</translation>
+    </message>
+    <message>
         <source>A passage of your notes came out word for word that did not before this round.</source>
         <translation>Eine Passage Ihrer Texte kam wörtlich heraus, vor dieser Runde aber nicht.</translation>
     </message>
@@ -437,6 +482,10 @@
     <message>
         <source>A round is finished</source>
         <translation>Eine Runde ist abgeschlossen</translation>
+    </message>
+    <message>
+        <source>A round may close with one site alone.</source>
+        <translation>Eine Runde kann mit einem einzigen Standort enden.</translation>
     </message>
     <message>
         <source>A rule that a person set up</source>
@@ -457,6 +506,10 @@
     <message>
         <source>A summary in the model&apos;s words.</source>
         <translation>Eine Zusammenfassung in den Worten des Modells.</translation>
+    </message>
+    <message>
+        <source>A whole number from {least} to {most:,}.</source>
+        <translation>Eine ganze Zahl von {least} bis {most:,}.</translation>
     </message>
     <message>
         <source>About</source>
@@ -629,6 +682,10 @@
         <translation>Es wird nach dem gefragt, was gefunden wurde.</translation>
     </message>
     <message>
+        <source>At most 80 letters.</source>
+        <translation>Höchstens 80 Zeichen.</translation>
+    </message>
+    <message>
         <source>At most {beyond} word parts in a row beyond the model without this round; on held-out notes {usual}. {run} or more came out of {share:.0%} of {trained} notes, {low:.0%} to {high:.0%}.</source>
         <translation>Höchstens {beyond} Wortteile hintereinander mehr als beim Modell ohne diese Runde; bei zurückgehaltenen Texten {usual}. {run} oder mehr kamen bei {share:.0%} von {trained} Texten heraus, {low:.0%} bis {high:.0%}.</translation>
     </message>
@@ -649,6 +706,14 @@
         <translation>Vor der Föderation</translation>
     </message>
     <message>
+        <source>Begin the round</source>
+        <translation>Runde beginnen</translation>
+    </message>
+    <message>
+        <source>Begin without the sites that are missing?</source>
+        <translation>Ohne die fehlenden Standorte beginnen?</translation>
+    </message>
+    <message>
         <source>Better on {notes}, fairly sure</source>
         <translation>Besser auf {notes}, ziemlich sicher</translation>
     </message>
@@ -659,6 +724,14 @@
     <message>
         <source>Bound to the entry before</source>
         <translation>An den vorigen Eintrag gebunden</translation>
+    </message>
+    <message>
+        <source>Call them at a number that you already have, not one from an e-mail. Their page Rounds shows six words; read these out to each other:</source>
+        <translation>Rufen Sie dort unter einer Nummer an, die Sie schon haben, nicht einer aus einer E-Mail. Die Seite Runden zeigt dort sechs Wörter; lesen Sie sie einander vor:</translation>
+    </message>
+    <message>
+        <source>Can join until</source>
+        <translation>Kann beitreten bis</translation>
     </message>
     <message>
         <source>Candidates from the official ICD-10-CM table, best first. The bar compares each with the best.</source>
@@ -697,6 +770,10 @@
         <translation>Wird geprüft…</translation>
     </message>
     <message>
+        <source>Choose at least one.</source>
+        <translation>Wählen Sie mindestens eine aus.</translation>
+    </message>
+    <message>
         <source>Choose one above.</source>
         <translation>Wählen Sie oben eine Möglichkeit.</translation>
     </message>
@@ -717,12 +794,20 @@
         <translation>Vor dem Senden schließen?</translation>
     </message>
     <message>
+        <source>Close round {round} now?</source>
+        <translation>Runde {round} jetzt beenden?</translation>
+    </message>
+    <message>
         <source>Close the demonstration?</source>
         <translation>Die Demo schließen?</translation>
     </message>
     <message>
         <source>Close the program</source>
         <translation>Programm schließen</translation>
+    </message>
+    <message>
+        <source>Close the round</source>
+        <translation>Runde beenden</translation>
     </message>
     <message>
         <source>Close while training?</source>
@@ -776,12 +861,20 @@
         <translation>Vergleichen Sie es ab und zu mit dem Protokoll des Koordinators: Nur so zeigt sich, ob sein Ende abgeschnitten wurde.</translation>
     </message>
     <message>
+        <source>Compare six words with {site}</source>
+        <translation>Sechs Wörter mit {site} vergleichen</translation>
+    </message>
+    <message>
         <source>Compare with an earlier federation</source>
         <translation>Mit einer früheren Föderation vergleichen</translation>
     </message>
     <message>
         <source>Confirmation</source>
         <translation>Bestätigung</translation>
+    </message>
+    <message>
+        <source>Connected</source>
+        <translation>Verbunden</translation>
     </message>
     <message>
         <source>Connecting</source>
@@ -794,6 +887,10 @@
     <message>
         <source>Connecting to the coordinator at {address}.</source>
         <translation>Verbindung zum Koordinator unter {address} wird aufgebaut.</translation>
+    </message>
+    <message>
+        <source>Connecting to the coordinator…</source>
+        <translation>Verbindung zum Koordinator wird hergestellt …</translation>
     </message>
     <message>
         <source>Connection</source>
@@ -864,12 +961,20 @@
         <translation>Einzelheiten: {error}</translation>
     </message>
     <message>
+        <source>Did not answer in time</source>
+        <translation>Hat nicht rechtzeitig geantwortet</translation>
+    </message>
+    <message>
         <source>Difference</source>
         <translation>Unterschied</translation>
     </message>
     <message>
         <source>Disk</source>
         <translation>Festplatte</translation>
+    </message>
+    <message>
+        <source>Dismiss</source>
+        <translation>Schließen</translation>
     </message>
     <message>
         <source>Done</source>
@@ -904,8 +1009,20 @@
         <translation>Jede Methode wird mit der besten der anderen föderierten verglichen.</translation>
     </message>
     <message>
+        <source>Each site reports how many entities of each type its notes have.</source>
+        <translation>Jeder Standort meldet, wie viele Entitäten jedes Typs seine Notizen haben.</translation>
+    </message>
+    <message>
+        <source>Each site reports how many notes of each specialty it has.</source>
+        <translation>Jeder Standort meldet, wie viele Notizen jedes Fachgebiets er hat.</translation>
+    </message>
+    <message>
         <source>Encryption</source>
         <translation>Verschlüsselung</translation>
+    </message>
+    <message>
+        <source>End and publish</source>
+        <translation>Beenden und veröffentlichen</translation>
     </message>
     <message>
         <source>End it</source>
@@ -918,6 +1035,10 @@
     <message>
         <source>End the demonstration?</source>
         <translation>Die Demo beenden?</translation>
+    </message>
+    <message>
+        <source>End the federation with the adapter of round {round}?</source>
+        <translation>Die Föderation mit dem Adapter der Runde {round} beenden?</translation>
     </message>
     <message>
         <source>Ends</source>
@@ -1071,6 +1192,10 @@
         <translation>Erste von zwei Freigaben</translation>
     </message>
     <message>
+        <source>Folder</source>
+        <translation>Ordner</translation>
+    </message>
+    <message>
         <source>For every update: {does}.</source>
         <translation>Für jeden Beitrag: {does}.</translation>
     </message>
@@ -1095,6 +1220,10 @@
         <translation>Richtig gefunden, von 100, auf {notes}.</translation>
     </message>
     <message>
+        <source>Found one of your own, let this computer serve it, and invite other hospitals.</source>
+        <translation>Gründen Sie eine eigene, lassen Sie sie auf diesem Rechner laufen und laden Sie andere Krankenhäuser ein.</translation>
+    </message>
+    <message>
         <source>Friday</source>
         <translation>Freitag</translation>
     </message>
@@ -1114,6 +1243,26 @@
         <source>GPU {share}, {memory}</source>
         <translation>GPU {share}, {memory}</translation>
     </message>
+    <message>
+        <source>Go on serving</source>
+        <translation>Weiterlaufen lassen</translation>
+    </message>
+    <message>
+        <source>Go on serving {federation}?</source>
+        <translation>{federation} weiterlaufen lassen?</translation>
+    </message>
+    <message>
+        <source>Go on serving, and close</source>
+        <translation>Weiterlaufen lassen und schließen</translation>
+    </message>
+    <message>
+        <source>Go on waiting</source>
+        <translation>Weiter warten</translation>
+    </message>
+    <message>
+        <source>Go on with the rounds</source>
+        <translation>Mit den Runden weitermachen</translation>
+    </message>
     <message numerus="yes">
         <source>Half of the change is in %n of {all} layers, most of it in layer {most}.</source>
         <translation>
@@ -1124,6 +1273,14 @@
     <message>
         <source>Hardly protected by differential privacy: its epsilon is too large.</source>
         <translation>Durch Differential Privacy kaum geschützt: Ihr Epsilon ist zu groß.</translation>
+    </message>
+    <message>
+        <source>Has not come yet</source>
+        <translation>War noch nicht da</translation>
+    </message>
+    <message>
+        <source>Has sent</source>
+        <translation>Hat gesendet</translation>
     </message>
     <message>
         <source>Held. Nothing of this update has left.</source>
@@ -1140,6 +1297,14 @@
     <message>
         <source>Host</source>
         <translation>Betreiber</translation>
+    </message>
+    <message>
+        <source>Host a federation</source>
+        <translation>Eine Föderation ausrichten</translation>
+    </message>
+    <message>
+        <source>Hosting</source>
+        <translation>Ausrichten</translation>
     </message>
     <message>
         <source>Hosts that this program connected to</source>
@@ -1182,12 +1347,20 @@
         <translation>Identität</translation>
     </message>
     <message>
+        <source>If it stops, sites wait for it; nothing is lost.</source>
+        <translation>Wenn er anhält, warten die Standorte auf ihn; es geht nichts verloren.</translation>
+    </message>
+    <message>
         <source>If nobody decides before the round closes, it closes without this site.</source>
         <translation>Wenn vor dem Ende der Runde niemand entscheidet, endet sie ohne diesen Standort.</translation>
     </message>
     <message>
         <source>If the words differ, somebody is intercepting the connection: stop, and tell the host.</source>
         <translation>Weichen die Wörter ab, fängt jemand die Verbindung ab: Hören Sie auf, und sagen Sie es dem Betreiber.</translation>
+    </message>
+    <message>
+        <source>If they differ, somebody is in between, or it is another computer. Then let nobody in.</source>
+        <translation>Wenn sie sich unterscheiden, ist jemand dazwischen, oder es ist ein anderer Rechner. Lassen Sie dann niemanden herein.</translation>
     </message>
     <message>
         <source>Imported from a file</source>
@@ -1202,8 +1375,16 @@
         <translation>Im Hintergrund</translation>
     </message>
     <message>
+        <source>In the file: {words}.</source>
+        <translation>In der Datei: {words}.</translation>
+    </message>
+    <message>
         <source>In the notes</source>
         <translation>In den Texten</translation>
+    </message>
+    <message>
+        <source>In this round</source>
+        <translation>In dieser Runde</translation>
     </message>
     <message>
         <source>Inferred: {names}. The parts of these papers that could be read contain no formulas; these methods were designed from their descriptions, and no number here can be compared with theirs.</source>
@@ -1230,8 +1411,32 @@
         <translation>Erfundene Datensätze, mit denen trainiert wurde, sind bekannt: Ein echter, der ebenso oft vorkam, wäre es auch.</translation>
     </message>
     <message>
+        <source>Invite a site</source>
+        <translation>Einen Standort einladen</translation>
+    </message>
+    <message>
+        <source>Invite the sites.</source>
+        <translation>Laden Sie die Standorte ein.</translation>
+    </message>
+    <message>
+        <source>Invite {site} anew</source>
+        <translation>{site} neu einladen</translation>
+    </message>
+    <message>
+        <source>Invited</source>
+        <translation>Eingeladen</translation>
+    </message>
+    <message>
+        <source>It becomes the final one, and no round follows. What sites send in this round is not used.</source>
+        <translation>Er wird der endgültige, und es folgt keine Runde. Was Standorte in dieser Runde senden, wird nicht verwendet.</translation>
+    </message>
+    <message>
         <source>It begins as soon as this computer has time for it.</source>
         <translation>Es beginnt, sobald dieser Rechner Zeit dafür hat.</translation>
+    </message>
+    <message>
+        <source>It can come with another key then: from another computer, or after it lost its folder.</source>
+        <translation>Er kann dann mit einem anderen Schlüssel kommen: von einem anderen Rechner, oder nachdem sein Ordner verloren ging.</translation>
     </message>
     <message>
         <source>It can no longer be taken back.</source>
@@ -1244,6 +1449,14 @@
     <message>
         <source>It can no longer be taken back. The coordinator fetches exactly what you approved.</source>
         <translation>Das lässt sich nicht mehr zurücknehmen. Der Koordinator holt genau das ab, was Sie freigegeben haben.</translation>
+    </message>
+    <message>
+        <source>It closes at {time}, or once all have answered.</source>
+        <translation>Sie endet um {time}, oder sobald alle geantwortet haben.</translation>
+    </message>
+    <message>
+        <source>It closes once all have answered.</source>
+        <translation>Sie endet, sobald alle geantwortet haben.</translation>
     </message>
     <message>
         <source>It counts until {time}.</source>
@@ -1264,6 +1477,14 @@
     <message>
         <source>It finds nothing yet</source>
         <translation>Er findet noch nichts</translation>
+    </message>
+    <message>
+        <source>It finishes at {time} at the latest.</source>
+        <translation>Sie ist spätestens um {time} fertig.</translation>
+    </message>
+    <message>
+        <source>It is combined from the updates that have come: {count}.</source>
+        <translation>Sie wird aus den eingetroffenen Updates zusammengeführt: {count}.</translation>
     </message>
     <message>
         <source>It is right for {share:.0%} of pairs of notes, {low:.0%} to {high:.0%} (guessing: 50%); {trained} notes that were trained on, {other} held out.</source>
@@ -1294,6 +1515,10 @@
         <translation>Er geht jetzt hinaus.</translation>
     </message>
     <message>
+        <source>It makes you a host of this federation. You need neither a model nor notes for that.</source>
+        <translation>Sie macht Sie zu einem Ausrichter dieser Föderation. Dafür brauchen Sie weder ein Modell noch Notizen.</translation>
+    </message>
+    <message>
         <source>It starts from the beginning next time. What it has written so far is not kept.</source>
         <translation>Beim nächsten Mal beginnt es von vorn. Was bisher geschrieben wurde, bleibt nicht erhalten.</translation>
     </message>
@@ -1306,8 +1531,16 @@
         <translation>Es wurde begonnen und kam nicht zu Ende.</translation>
     </message>
     <message>
+        <source>It will be made.</source>
+        <translation>Er wird angelegt.</translation>
+    </message>
+    <message>
         <source>Its answer: {option}</source>
         <translation>Seine Antwort: {option}</translation>
+    </message>
+    <message>
+        <source>Its connection ends, and no round waits for it any more. What it has sent before still counts.</source>
+        <translation>Seine Verbindung endet, und keine Runde wartet mehr auf ihn. Was er vorher gesendet hat, zählt weiterhin.</translation>
     </message>
     <message>
         <source>Its curves are drawn in grey behind the present ones, and what it had found after as many rounds.</source>
@@ -1322,8 +1555,16 @@
         <translation>Ihr endgültiger Adapter ist auf diesem Rechner. Probieren Sie ihn an einem Text aus, neben dem Basismodell.</translation>
     </message>
     <message>
+        <source>Its final adapter is the one of round {round}.</source>
+        <translation>Ihr endgültiger Adapter ist der von Runde {round}.</translation>
+    </message>
+    <message>
         <source>Its own hash</source>
         <translation>Sein eigener Hash</translation>
+    </message>
+    <message>
+        <source>Its people decide</source>
+        <translation>Entscheidet gerade</translation>
     </message>
     <message>
         <source>Join</source>
@@ -1336,6 +1577,10 @@
     <message>
         <source>Join one with the invitation that its host gave you, or look at a demonstration first.</source>
         <translation>Treten Sie mit der Einladung des Betreibers bei, oder sehen Sie sich zuerst eine Demo an.</translation>
+    </message>
+    <message>
+        <source>Keep it</source>
+        <translation>Behalten</translation>
     </message>
     <message>
         <source>Keep taking part</source>
@@ -1374,6 +1619,10 @@
         <translation>Schlüssel von Zeilen, die nicht gelesen werden: {keys}.</translation>
     </message>
     <message>
+        <source>Last heard</source>
+        <translation>Zuletzt gehört</translation>
+    </message>
+    <message>
         <source>Layer</source>
         <translation>Schicht</translation>
     </message>
@@ -1384,6 +1633,10 @@
     <message>
         <source>Learning rate</source>
         <translation>Lernrate</translation>
+    </message>
+    <message>
+        <source>Leave it</source>
+        <translation>Lassen</translation>
     </message>
     <message numerus="yes">
         <source>Leaves in %n second(s)</source>
@@ -1407,6 +1660,10 @@
     <message>
         <source>Let it be sent</source>
         <translation>Senden lassen</translation>
+    </message>
+    <message>
+        <source>Let it go on</source>
+        <translation>Weiterlaufen lassen</translation>
     </message>
     <message>
         <source>Loading</source>
@@ -1581,6 +1838,10 @@
         <translation>Monitor</translation>
     </message>
     <message>
+        <source>More than the sites that are expected: no round could close.</source>
+        <translation>Mehr, als Standorte erwartet werden: Keine Runde könnte enden.</translation>
+    </message>
+    <message>
         <source>Most frequent codes</source>
         <translation>Häufigste Codes</translation>
     </message>
@@ -1589,12 +1850,20 @@
         <translation>Name</translation>
     </message>
     <message>
+        <source>New sites</source>
+        <translation>Neue Standorte</translation>
+    </message>
+    <message>
         <source>Next</source>
         <translation>Weiter</translation>
     </message>
     <message>
         <source>Next try in {time}.</source>
         <translation>Nächster Versuch in {time}.</translation>
+    </message>
+    <message>
+        <source>No</source>
+        <translation>Nein</translation>
     </message>
     <message>
         <source>No better on {notes}</source>
@@ -1607,6 +1876,10 @@
     <message>
         <source>No code matches this note.</source>
         <translation>Kein Code kommt diesem Text nahe.</translation>
+    </message>
+    <message>
+        <source>No connection to the coordinator</source>
+        <translation>Keine Verbindung zum Koordinator</translation>
     </message>
     <message>
         <source>No decision in time</source>
@@ -1637,6 +1910,14 @@
         <translation>Keine lange Passage Ihrer Texte kam durch diese Runde wörtlich heraus.</translation>
     </message>
     <message>
+        <source>No longer look after it</source>
+        <translation>Nicht mehr betreuen</translation>
+    </message>
+    <message>
+        <source>No longer look after {federation}?</source>
+        <translation>{federation} nicht mehr betreuen?</translation>
+    </message>
+    <message>
         <source>No modifiers found.</source>
         <translation>Keine Zusatzangaben gefunden.</translation>
     </message>
@@ -1653,12 +1934,24 @@
         <translation>Keine Seite enthält alle diese Wörter. Diese enthalten einige:</translation>
     </message>
     <message>
+        <source>No round begins or closes until it is resumed. No deadline passes.</source>
+        <translation>Keine Runde beginnt oder endet, bis sie fortgesetzt wird. Keine Frist läuft ab.</translation>
+    </message>
+    <message>
+        <source>No round begins or closes, and no deadline passes, until you resume it. Sites finish what they were asked, and what they send still counts.</source>
+        <translation>Keine Runde beginnt oder endet, und keine Frist läuft ab, bis Sie sie fortsetzen. Standorte bringen zu Ende, worum sie gebeten wurden, und was sie senden, zählt weiterhin.</translation>
+    </message>
+    <message>
         <source>No round begins or ends until the host lets it go on; there is nothing to do here.</source>
         <translation>Keine Runde beginnt oder endet, bis der Betreiber sie weiterlaufen lässt; hier ist nichts zu tun.</translation>
     </message>
     <message>
         <source>No summary.</source>
         <translation>Keine Zusammenfassung.</translation>
+    </message>
+    <message>
+        <source>Nobody can join with it any more. You can invite this site again.</source>
+        <translation>Niemand kann mehr damit beitreten. Sie können diesen Standort wieder einladen.</translation>
     </message>
     <message>
         <source>Nobody has marked this record as reviewed yet.</source>
@@ -1871,12 +2164,32 @@
         <translation>Einer der Texte hat nicht das verlangte Format.</translation>
     </message>
     <message>
+        <source>Only sites on this computer can join, at {address}.</source>
+        <translation>Nur Standorte auf diesem Rechner können beitreten, unter {address}.</translation>
+    </message>
+    <message>
         <source>Only these people may approve: {names}.</source>
         <translation>Nur diese Personen dürfen freigeben: {names}.</translation>
     </message>
     <message>
+        <source>Only this computer, to try it out</source>
+        <translation>Nur dieser Rechner, zum Ausprobieren</translation>
+    </message>
+    <message>
         <source>Open the program to see why.</source>
         <translation>Öffnen Sie das Programm, um den Grund zu sehen.</translation>
+    </message>
+    <message>
+        <source>Other computers cannot find this one by that. Give its name in the network.</source>
+        <translation>Damit finden andere Rechner diesen nicht. Geben Sie seinen Namen im Netz an.</translation>
+    </message>
+    <message>
+        <source>Other computers, encrypted</source>
+        <translation>Andere Rechner, verschlüsselt</translation>
+    </message>
+    <message>
+        <source>Other computers, over the network (encrypted)</source>
+        <translation>Andere Rechner, über das Netz (verschlüsselt)</translation>
     </message>
     <message>
         <source>Other side</source>
@@ -1903,8 +2216,24 @@
         <translation>Patienten</translation>
     </message>
     <message>
+        <source>Pause</source>
+        <translation>Pausieren</translation>
+    </message>
+    <message>
+        <source>Pause the federation?</source>
+        <translation>Die Föderation anhalten?</translation>
+    </message>
+    <message>
         <source>Paused</source>
         <translation>Pausiert</translation>
+    </message>
+    <message>
+        <source>Paused at the site</source>
+        <translation>Am Standort angehalten</translation>
+    </message>
+    <message>
+        <source>Paused by a host</source>
+        <translation>Von einem Ausrichter angehalten</translation>
     </message>
     <message>
         <source>Performance drift</source>
@@ -1933,6 +2262,10 @@
     <message>
         <source>Plain text</source>
         <translation>Reiner Text</translation>
+    </message>
+    <message>
+        <source>Plain text is learned without labels and goes with nothing else: choose it alone.</source>
+        <translation>Reiner Text wird ohne Markierungen gelernt und verträgt sich mit nichts anderem: Wählen Sie ihn allein.</translation>
     </message>
     <message>
         <source>Plan received</source>
@@ -1973,6 +2306,10 @@
     <message>
         <source>Production</source>
         <translation>Produktiv</translation>
+    </message>
+    <message>
+        <source>Production: what comes of it is meant to be used</source>
+        <translation>Produktion: Was entsteht, soll verwendet werden</translation>
     </message>
     <message>
         <source>Program</source>
@@ -2121,6 +2458,18 @@
         <translation>Ausschluss</translation>
     </message>
     <message>
+        <source>Remove the site</source>
+        <translation>Standort entfernen</translation>
+    </message>
+    <message>
+        <source>Remove {site}?</source>
+        <translation>{site} entfernen?</translation>
+    </message>
+    <message>
+        <source>Removed</source>
+        <translation>Entfernt</translation>
+    </message>
+    <message>
         <source>Request to join refused</source>
         <translation>Beitrittsanfrage abgelehnt</translation>
     </message>
@@ -2131,6 +2480,10 @@
     <message>
         <source>Result</source>
         <translation>Ergebnis</translation>
+    </message>
+    <message>
+        <source>Resume it, and its sites are asked once more.</source>
+        <translation>Setzen Sie sie fort, dann werden ihre Standorte noch einmal gefragt.</translation>
     </message>
     <message>
         <source>Review</source>
@@ -2173,12 +2526,20 @@
         <translation>Runde {round}</translation>
     </message>
     <message>
+        <source>Round {round} has stopped: too few sites have sent</source>
+        <translation>Runde {round} steht: Zu wenige Standorte haben gesendet</translation>
+    </message>
+    <message>
         <source>Round {round} is finished</source>
         <translation>Runde {round} ist abgeschlossen</translation>
     </message>
     <message>
         <source>Round {round} of {rounds}</source>
         <translation>Runde {round} von {rounds}</translation>
+    </message>
+    <message>
+        <source>Round {round} of {rounds} needs {quorum} updates.</source>
+        <translation>Runde {round} von {rounds} braucht {quorum} Updates.</translation>
     </message>
     <message>
         <source>Round {round}.</source>
@@ -2325,6 +2686,14 @@
         <translation>Der Adapter wird gesendet</translation>
     </message>
     <message>
+        <source>Sends</source>
+        <translation>Sendet</translation>
+    </message>
+    <message>
+        <source>Sends nothing in this round</source>
+        <translation>Sendet in dieser Runde nichts</translation>
+    </message>
+    <message>
         <source>Sent</source>
         <translation>Gesendet</translation>
     </message>
@@ -2369,8 +2738,20 @@
         <translation>Schlüssel eines Standorts ersetzt</translation>
     </message>
     <message>
+        <source>Sites can join while this computer is on. They find it by the address in their invitations.</source>
+        <translation>Standorte können beitreten, solange dieser Rechner läuft. Sie finden ihn unter der Adresse in ihren Einladungen.</translation>
+    </message>
+    <message>
         <source>Sites expected</source>
         <translation>Erwartete Standorte</translation>
+    </message>
+    <message>
+        <source>Sites wait for it. Nothing is lost: once it runs again, everything goes on where it was.</source>
+        <translation>Die Standorte warten darauf. Es geht nichts verloren: Läuft sie wieder, geht alles da weiter, wo es war.</translation>
+    </message>
+    <message>
+        <source>Sites wait until you serve it again. Nothing is lost: everything goes on where it was, and what they are training goes on at the sites.</source>
+        <translation>Die Standorte warten, bis Sie sie wieder starten. Es geht nichts verloren: Alles geht da weiter, wo es war, und was die Standorte gerade trainieren, läuft dort weiter.</translation>
     </message>
     <message>
         <source>Size</source>
@@ -2409,8 +2790,16 @@
         <translation>Stand</translation>
     </message>
     <message>
+        <source>Stay</source>
+        <translation>Bleiben</translation>
+    </message>
+    <message>
         <source>Stay in the tray</source>
         <translation>Im Infobereich bleiben</translation>
+    </message>
+    <message>
+        <source>Stay its host</source>
+        <translation>Ausrichter bleiben</translation>
     </message>
     <message>
         <source>Stay open</source>
@@ -2434,6 +2823,18 @@
     </message>
     <message>
         <source>Stop and close</source>
+        <translation>Anhalten und schließen</translation>
+    </message>
+    <message>
+        <source>Stop serving</source>
+        <translation>Anhalten</translation>
+    </message>
+    <message>
+        <source>Stop serving the federation?</source>
+        <translation>Die Föderation anhalten?</translation>
+    </message>
+    <message>
+        <source>Stop serving, and close</source>
         <translation>Anhalten und schließen</translation>
     </message>
     <message>
@@ -2477,8 +2878,20 @@
         <translation>Zurücknehmen</translation>
     </message>
     <message>
+        <source>Take back the invitation of {site}?</source>
+        <translation>Die Einladung von {site} zurücknehmen?</translation>
+    </message>
+    <message>
+        <source>Take it back</source>
+        <translation>Zurücknehmen</translation>
+    </message>
+    <message>
         <source>Take part</source>
         <translation>Teilnehmen</translation>
+    </message>
+    <message>
+        <source>Take part at once</source>
+        <translation>Nehmen sofort teil</translation>
     </message>
     <message>
         <source>Take part in {federation}?</source>
@@ -2511,6 +2924,10 @@
     <message>
         <source>Test run</source>
         <translation>Testlauf</translation>
+    </message>
+    <message>
+        <source>Test: what comes of it does not count</source>
+        <translation>Test: Was entsteht, zählt nicht</translation>
     </message>
     <message>
         <source>That needs counts of specialties or types, which this federation does not share.</source>
@@ -2598,6 +3015,10 @@
         <translation>Der Koordinator</translation>
     </message>
     <message>
+        <source>The coordinator can run on without this window: rounds go on, and you find it again at the next start. It runs until you stop it, log out, or switch the computer off.</source>
+        <translation>Der Koordinator kann ohne dieses Fenster weiterlaufen: Die Runden gehen weiter, und beim nächsten Start finden Sie ihn wieder. Er läuft, bis Sie ihn anhalten, sich abmelden oder den Rechner ausschalten.</translation>
+    </message>
+    <message>
         <source>The coordinator cannot see this update alone: only the sum of the masked adapters of these sites can be opened. All numbers leave as they are.</source>
         <translation>Der Koordinator kann diesen Beitrag allein nicht sehen: Nur die Summe der maskierten Adapter dieser Standorte lässt sich öffnen. Alle Zahlen gehen so hinaus, wie sie sind.</translation>
     </message>
@@ -2614,6 +3035,14 @@
         <translation>Der Koordinator antwortet nicht. Sie können entscheiden, sobald er antwortet.</translation>
     </message>
     <message>
+        <source>The coordinator does not let you in</source>
+        <translation>Der Koordinator lässt Sie nicht herein</translation>
+    </message>
+    <message>
+        <source>The coordinator ends what it is at…</source>
+        <translation>Der Koordinator beendet, woran er gerade ist …</translation>
+    </message>
+    <message>
         <source>The coordinator fetches exactly what you approved.</source>
         <translation>Der Koordinator holt genau das ab, was Sie freigegeben haben.</translation>
     </message>
@@ -2624,6 +3053,10 @@
     <message>
         <source>The coordinator has it; the receipt is kept. Waiting for others.</source>
         <translation>Der Koordinator hat ihn; die Quittung ist aufbewahrt. Es wird auf andere gewartet.</translation>
+    </message>
+    <message>
+        <source>The coordinator has stopped by itself</source>
+        <translation>Der Koordinator hat von selbst angehalten</translation>
     </message>
     <message>
         <source>The coordinator has to wait</source>
@@ -2638,6 +3071,10 @@
         <translation>Der Koordinator hat den Beitrag abgelehnt</translation>
     </message>
     <message>
+        <source>The coordinator starts…</source>
+        <translation>Der Koordinator startet …</translation>
+    </message>
+    <message>
         <source>The coordinator will know this site by this name.</source>
         <translation>Unter diesem Namen kennt der Koordinator diesen Standort dann.</translation>
     </message>
@@ -2650,6 +3087,14 @@
         <translation>Die Zeichenkodierung ist nicht angegeben und wurde als {what} angenommen. Prüfen Sie einige Umlaute und Akzente.</translation>
     </message>
     <message>
+        <source>The federation finishes with the scores that have come.</source>
+        <translation>Die Föderation endet mit den Werten, die eingetroffen sind.</translation>
+    </message>
+    <message>
+        <source>The federation goes on without you. To look after it again you need another invitation as a host.</source>
+        <translation>Die Föderation geht ohne Sie weiter. Um sie wieder zu betreuen, brauchen Sie eine neue Einladung als Ausrichter.</translation>
+    </message>
+    <message>
         <source>The federation has finished</source>
         <translation>Die Föderation ist abgeschlossen</translation>
     </message>
@@ -2660,6 +3105,18 @@
     <message>
         <source>The federation has stopped</source>
         <translation>Die Föderation steht still</translation>
+    </message>
+    <message>
+        <source>The federation is not served now</source>
+        <translation>Die Föderation läuft zurzeit nicht</translation>
+    </message>
+    <message>
+        <source>The federation is served at {address}</source>
+        <translation>Die Föderation läuft unter {address}</translation>
+    </message>
+    <message>
+        <source>The federation is served on this computer</source>
+        <translation>Die Föderation läuft auf diesem Rechner</translation>
     </message>
     <message>
         <source>The federation&apos;s final adapter is scored on example test notes of {site}.</source>
@@ -2684,6 +3141,18 @@
     <message>
         <source>The final adapter, on {notes} that were never used for training.</source>
         <translation>Der endgültige Adapter, auf {notes}, die in keinem Training vorkamen.</translation>
+    </message>
+    <message>
+        <source>The first round begins once all are there, and at {time} with those who are.</source>
+        <translation>Die erste Runde beginnt, sobald alle da sind, und um {time} mit denen, die da sind.</translation>
+    </message>
+    <message>
+        <source>The first round begins once {expected} sites have joined.</source>
+        <translation>Die erste Runde beginnt, sobald {expected} Standorte beigetreten sind.</translation>
+    </message>
+    <message>
+        <source>The first round begins with the sites that have joined. Others can join later, for the next one.</source>
+        <translation>Die erste Runde beginnt mit den Standorten, die beigetreten sind. Andere können später beitreten, für die nächste.</translation>
     </message>
     <message>
         <source>The first round opens once all of them are.</source>
@@ -2716,6 +3185,10 @@
     <message>
         <source>The key {what} is not read.</source>
         <translation>Der Schlüssel {what} wird nicht gelesen.</translation>
+    </message>
+    <message>
+        <source>The last round is done; the final adapter is being scored</source>
+        <translation>Die letzte Runde ist vorbei; der endgültige Adapter wird bewertet</translation>
     </message>
     <message>
         <source>The mean of tasks is the mean of these, after the last round: {names}.</source>
@@ -2794,6 +3267,10 @@
         <translation>Das Programm wird geschlossen. Der Beitrag ist beim nächsten Start wieder hier.</translation>
     </message>
     <message>
+        <source>The program keeps trying.</source>
+        <translation>Das Programm versucht es weiter.</translation>
+    </message>
+    <message>
         <source>The question could not be asked: the note and the question are too long.</source>
         <translation>Die Frage konnte nicht gestellt werden: Text und Frage sind zu lang.</translation>
     </message>
@@ -2839,6 +3316,10 @@
     <message>
         <source>The round is closing</source>
         <translation>Die Runde geht zu Ende</translation>
+    </message>
+    <message>
+        <source>The round waits for nobody else.</source>
+        <translation>Die Runde wartet auf niemanden mehr.</translation>
     </message>
     <message>
         <source>The same is true of {cells} and {count:,} more.</source>
@@ -2888,6 +3369,10 @@
             <numerusform>Beide Protokolle passen zusammen: %n Hash, den eine Seite von der anderen hat, wurde gefunden.</numerusform>
             <numerusform>Beide Protokolle passen zusammen: Alle %n Hashes, die eine Seite von der anderen hat, wurden gefunden.</numerusform>
         </translation>
+    </message>
+    <message>
+        <source>The updates of round {round} are being combined</source>
+        <translation>Die Updates der Runde {round} werden zusammengeführt</translation>
     </message>
     <message>
         <source>The whole change is {times:.1f} times as large as in round {round}.</source>
@@ -2946,12 +3431,20 @@
         <translation>Diese Texte sind noch nicht aufgeteilt. {kept} Nicht verwendbare Zeilen werden ausgelassen.</translation>
     </message>
     <message>
+        <source>These settings</source>
+        <translation>Diese Einstellungen</translation>
+    </message>
+    <message>
         <source>This adapter reveals something about your notes. Keep it here unless that would not matter.</source>
         <translation>Dieser Adapter verrät etwas über Ihre Texte. Behalten Sie ihn hier, außer wenn das nichts ausmachen würde.</translation>
     </message>
     <message>
         <source>This becomes an entry of the record too, with your name and the time. It cannot be taken out again.</source>
         <translation>Auch dies wird ein Eintrag im Protokoll, mit Ihrem Namen und der Zeit. Er lässt sich nicht wieder entfernen.</translation>
+    </message>
+    <message>
+        <source>This cannot be undone.</source>
+        <translation>Das lässt sich nicht rückgängig machen.</translation>
     </message>
     <message>
         <source>This cannot continue</source>
@@ -2966,12 +3459,28 @@
         <translation>Dieser Rechner konnte nicht wach gehalten werden: Sein System bietet keinen Weg, darum zu bitten. Stellen Sie ihn so ein, dass er nicht von selbst schlafen geht.</translation>
     </message>
     <message>
+        <source>This computer does not know itself by it. Right if your network leads it here: {known}.</source>
+        <translation>Dieser Rechner kennt sich nicht unter diesem Namen. Richtig, wenn Ihr Netz dorthin leitet: {known}.</translation>
+    </message>
+    <message>
         <source>This computer is busy; the note is read when that is done.</source>
         <translation>Dieser Rechner ist beschäftigt; danach wird der Text gelesen.</translation>
     </message>
     <message>
         <source>This computer is finishing something else first.</source>
         <translation>Dieser Rechner beendet zuerst etwas anderes.</translation>
+    </message>
+    <message>
+        <source>This computer is in no network now. Connect it, or try the federation out on this computer alone.</source>
+        <translation>Dieser Rechner ist gerade in keinem Netz. Verbinden Sie ihn, oder probieren Sie die Föderation nur auf diesem Rechner aus.</translation>
+    </message>
+    <message>
+        <source>This computer only</source>
+        <translation>Nur dieser Rechner</translation>
+    </message>
+    <message>
+        <source>This computer serves {federation}. Stop that first, to be a host of another federation.</source>
+        <translation>Auf diesem Rechner läuft {federation}. Halten Sie diese zuerst an, um Ausrichter einer anderen Föderation zu sein.</translation>
     </message>
     <message>
         <source>This computer stays awake while it trains.</source>
@@ -3046,6 +3555,10 @@
         <translation>Die Texte dieses Standorts sind denen der Föderation sehr ähnlich.</translation>
     </message>
     <message>
+        <source>This takes some seconds.</source>
+        <translation>Das dauert einige Sekunden.</translation>
+    </message>
+    <message>
         <source>This update is {times:.1f} times as large as your last one. An error in the notes or a learning rate that is too high can cause this.</source>
         <translation>Dieser Beitrag ist {times:.1f}-mal so groß wie Ihr letzter. Ein Fehler in den Texten oder eine zu hohe Lernrate kann das verursachen.</translation>
     </message>
@@ -3072,6 +3585,10 @@
     <message>
         <source>To</source>
         <translation>An</translation>
+    </message>
+    <message>
+        <source>To let it in again, invite it once more.</source>
+        <translation>Um ihn wieder hereinzulassen, laden Sie ihn noch einmal ein.</translation>
     </message>
     <message>
         <source>To score rounds with</source>
@@ -3178,6 +3695,10 @@
         <translation>Das Training hält beim laufenden Schritt an, wird gespeichert und geht weiter, wenn Sie das Programm wieder öffnen.</translation>
     </message>
     <message>
+        <source>Trains</source>
+        <translation>Trainiert</translation>
+    </message>
+    <message>
         <source>Try a model</source>
         <translation>Ein Modell ausprobieren</translation>
     </message>
@@ -3254,6 +3775,18 @@
         <translation>Versionen</translation>
     </message>
     <message>
+        <source>Wait for more sites</source>
+        <translation>Auf weitere Standorte warten</translation>
+    </message>
+    <message>
+        <source>Wait no longer for scores?</source>
+        <translation>Nicht länger auf Werte warten?</translation>
+    </message>
+    <message>
+        <source>Wait until you have compared six words</source>
+        <translation>Warten, bis Sie sechs Wörter verglichen haben</translation>
+    </message>
+    <message>
         <source>Waiting</source>
         <translation>Wartet</translation>
     </message>
@@ -3272,6 +3805,10 @@
     <message>
         <source>Waiting for the coordinator; nothing has left yet. It can no longer be taken back.</source>
         <translation>Es wird auf den Koordinator gewartet; noch ist nichts hinausgegangen. Das lässt sich nicht mehr zurücknehmen.</translation>
+    </message>
+    <message>
+        <source>Waiting for the first site</source>
+        <translation>Es wird auf den ersten Standort gewartet</translation>
     </message>
     <message>
         <source>Waiting for the first step</source>
@@ -3298,6 +3835,18 @@
         <translation>Wartet auf Ihre Entscheidung</translation>
     </message>
     <message>
+        <source>Waiting to be confirmed</source>
+        <translation>Es wird auf Ihre Bestätigung gewartet</translation>
+    </message>
+    <message>
+        <source>Waits for the round</source>
+        <translation>Wartet auf die Runde</translation>
+    </message>
+    <message>
+        <source>Waits for you to confirm it</source>
+        <translation>Wartet auf Ihre Bestätigung</translation>
+    </message>
+    <message>
         <source>Waits until {time}</source>
         <translation>Wartet bis {time}</translation>
     </message>
@@ -3316,6 +3865,10 @@
     <message>
         <source>What for</source>
         <translation>Zweck</translation>
+    </message>
+    <message>
+        <source>What has been done so far is kept.</source>
+        <translation>Was bisher geschehen ist, bleibt erhalten.</translation>
     </message>
     <message>
         <source>What identifies it</source>
@@ -3354,6 +3907,10 @@
         <translation>Was hier versucht wurde, fand in diesem Adapter nichts. Das beweist nicht, dass nichts da ist.</translation>
     </message>
     <message>
+        <source>What you see below is from before.</source>
+        <translation>Was unten steht, ist von vorher.</translation>
+    </message>
+    <message>
         <source>When</source>
         <translation>Wann</translation>
     </message>
@@ -3372,6 +3929,14 @@
     <message>
         <source>Who</source>
         <translation>Wer</translation>
+    </message>
+    <message>
+        <source>Who can reach it</source>
+        <translation>Wer ihn erreichen kann</translation>
+    </message>
+    <message>
+        <source>Who runs the coordinator compares six words with you by phone, and then lets you in.</source>
+        <translation>Wer den Koordinator betreibt, vergleicht am Telefon sechs Wörter mit Ihnen und lässt Sie dann herein.</translation>
     </message>
     <message>
         <source>With an adapter, what it finds is shown here, beside the model.</source>
@@ -3466,6 +4031,10 @@
         <translation>Geschrieben, nachdem es getan war.</translation>
     </message>
     <message>
+        <source>Yes</source>
+        <translation>Ja</translation>
+    </message>
+    <message>
         <source>You approved it</source>
         <translation>Sie haben ihn freigegeben</translation>
     </message>
@@ -3556,6 +4125,10 @@
     <message>
         <source>Your invitation</source>
         <translation>Ihre Einladung</translation>
+    </message>
+    <message>
+        <source>Your name there</source>
+        <translation>Ihr Name dort</translation>
     </message>
     <message>
         <source>Your notes</source>
@@ -3922,6 +4495,10 @@
         <translation>Verlust auf gemeinsamen Texten</translation>
     </message>
     <message>
+        <source>loss {value:.2f}</source>
+        <translation>Verlust {value:.2f}</translation>
+    </message>
+    <message>
         <source>lower</source>
         <translation>niedriger</translation>
     </message>
@@ -4028,6 +4605,10 @@
     <message>
         <source>nothing found</source>
         <translation>nichts gefunden</translation>
+    </message>
+    <message>
+        <source>now</source>
+        <translation>jetzt</translation>
     </message>
     <message>
         <source>one seed, no interval</source>
@@ -4428,6 +5009,10 @@
         <translation>{hours} h {rest:02d} min</translation>
     </message>
     <message>
+        <source>{joined} of {expected} sites have joined</source>
+        <translation>{joined} von {expected} Standorten sind beigetreten</translation>
+    </message>
+    <message>
         <source>{kept:,} of {all:,} marked entities count.</source>
         <translation>{kept:,} von {all:,} markierten Entitäten zählen.</translation>
     </message>
@@ -4480,6 +5065,14 @@
         <translation>{n:,} von {notes}</translation>
     </message>
     <message>
+        <source>{name} (a new key)</source>
+        <translation>{name} (neuer Schlüssel)</translation>
+    </message>
+    <message>
+        <source>{name} (as a host)</source>
+        <translation>{name} (als Ausrichter)</translation>
+    </message>
+    <message>
         <source>{name} is more frequent here: {own} against {federation} in the federation.</source>
         <translation>{name} ist hier häufiger: {own} gegenüber {federation} in der Föderation.</translation>
     </message>
@@ -4528,6 +5121,10 @@
         <translation>{seconds} s</translation>
     </message>
     <message>
+        <source>{sent} of {asked} sites have sent</source>
+        <translation>{sent} von {asked} Standorten haben gesendet</translation>
+    </message>
+    <message>
         <source>{share} of the full model</source>
         <translation>{share} des ganzen Modells</translation>
     </message>
@@ -4548,8 +5145,16 @@
         <translation>{site} allein</translation>
     </message>
     <message>
+        <source>{site} can no longer take part.</source>
+        <translation>{site} kann nicht mehr teilnehmen.</translation>
+    </message>
+    <message>
         <source>{site} computes first; the sites share this computer.</source>
         <translation>{site} rechnet zuerst; die Standorte teilen sich diesen Rechner.</translation>
+    </message>
+    <message>
+        <source>{site} is admitted.</source>
+        <translation>{site} ist zugelassen.</translation>
     </message>
     <message>
         <source>{some} of {all}</source>
@@ -4622,6 +5227,17 @@
     <message>
         <source>{words} ({task})</source>
         <translation>{words} ({task})</translation>
+    </message>
+    <message numerus="yes">
+        <source>{words}, no progress for %n min</source>
+        <translation>
+            <numerusform>{words}, seit %n Min. kein Fortschritt</numerusform>
+            <numerusform>{words}, seit %n Min. kein Fortschritt</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>{word} is a type already.</source>
+        <translation>{word} ist schon ein Typ.</translation>
     </message>
     <message>
         <source>± is the standard deviation over seeds.</source>
@@ -4894,6 +5510,21 @@
     </message>
 </context>
 <context>
+    <name>ConfirmDialog</name>
+    <message>
+        <source>Not now</source>
+        <translation>Jetzt nicht</translation>
+    </message>
+    <message>
+        <source>They are the same: admit</source>
+        <translation>Sie sind gleich: zulassen</translation>
+    </message>
+    <message>
+        <source>They differ: shut it out</source>
+        <translation>Sie sind verschieden: aussperren</translation>
+    </message>
+</context>
+<context>
     <name>ConnectionsCard</name>
     <message>
         <source>A check</source>
@@ -4956,10 +5587,6 @@
 <context>
     <name>DemonstrationDialog</name>
     <message>
-        <source>About this method</source>
-        <translation>Über diese Methode</translation>
-    </message>
-    <message>
         <source>Advanced</source>
         <translation>Erweitert</translation>
     </message>
@@ -4970,10 +5597,6 @@
     <message>
         <source>Make my site memorise a few notes, to see a warning</source>
         <translation>Meinen Standort einige Texte auswendig lernen lassen, damit eine Warnung erscheint</translation>
-    </message>
-    <message>
-        <source>Method</source>
-        <translation>Methode</translation>
     </message>
     <message>
         <source>Start</source>
@@ -5171,6 +5794,13 @@
     </message>
 </context>
 <context>
+    <name>FactsCard</name>
+    <message>
+        <source>This coordinator</source>
+        <translation>Dieser Koordinator</translation>
+    </message>
+</context>
+<context>
     <name>FaultDialog</name>
     <message>
         <source>Copy details</source>
@@ -5205,6 +5835,17 @@
     </message>
 </context>
 <context>
+    <name>FilesCard</name>
+    <message>
+        <source>What is written</source>
+        <translation>Was geschrieben wird</translation>
+    </message>
+    <message>
+        <source>federation.toml, which all sites agree on, and the adapter that the first round begins with: the same files as by fedmed-desktop --new-federation. You can read the first one, and move both to a server.</source>
+        <translation>federation.toml, auf die sich alle Standorte einigen, und der Adapter, mit dem die erste Runde beginnt: dieselben Dateien wie mit fedmed-desktop --new-federation. Die erste können Sie lesen, und beide auf einen Server bringen.</translation>
+    </message>
+</context>
+<context>
     <name>FindingBox</name>
     <message>
         <source>I have seen this</source>
@@ -5224,6 +5865,169 @@
     <message>
         <source>Looking… This takes some seconds; up to a minute where nothing answers.</source>
         <translation>Wird geprüft… Das dauert einige Sekunden; bis zu einer Minute, wo nichts antwortet.</translation>
+    </message>
+</context>
+<context>
+    <name>FormPanel</name>
+    <message>
+        <source>A round closes with so many updates at least.</source>
+        <translation>Eine Runde endet mit mindestens so vielen Updates.</translation>
+    </message>
+    <message>
+        <source>Address of this computer</source>
+        <translation>Adresse dieses Rechners</translation>
+    </message>
+    <message>
+        <source>Advanced</source>
+        <translation>Erweitert</translation>
+    </message>
+    <message>
+        <source>Also words of your own, separated by commas.</source>
+        <translation>Auch eigene Wörter, durch Kommas getrennt.</translation>
+    </message>
+    <message>
+        <source>Another model, in a folder of this computer</source>
+        <translation>Ein anderes Modell, in einem Ordner dieses Rechners</translation>
+    </message>
+    <message>
+        <source>Confirm each new site</source>
+        <translation>Jeden neuen Standort bestätigen</translation>
+    </message>
+    <message>
+        <source>Every site needs the same files.</source>
+        <translation>Jeder Standort braucht dieselben Dateien.</translation>
+    </message>
+    <message>
+        <source>Every site sees it.</source>
+        <translation>Jeder Standort sieht ihn.</translation>
+    </message>
+    <message>
+        <source>Every site sees this word above its pages.</source>
+        <translation>Jeder Standort sieht dieses Wort über seinen Seiten.</translation>
+    </message>
+    <message>
+        <source>Folder of the federation</source>
+        <translation>Ordner der Föderation</translation>
+    </message>
+    <message>
+        <source>Hours that a round may take</source>
+        <translation>Stunden, die eine Runde dauern darf</translation>
+    </message>
+    <message>
+        <source>How it goes</source>
+        <translation>Wie es abläuft</translation>
+    </message>
+    <message>
+        <source>In each, every site trains once and decides once.</source>
+        <translation>In jeder trainiert und entscheidet jeder Standort einmal.</translation>
+    </message>
+    <message>
+        <source>It keeps all that the federation needs.</source>
+        <translation>Er enthält alles, was die Föderation braucht.</translation>
+    </message>
+    <message>
+        <source>It waits until you have compared six words with it by phone: nobody is in between then.</source>
+        <translation>Er wartet, bis Sie am Telefon sechs Wörter mit ihm verglichen haben: Dann ist niemand dazwischen.</translation>
+    </message>
+    <message>
+        <source>Language model</source>
+        <translation>Sprachmodell</translation>
+    </message>
+    <message>
+        <source>Looking…</source>
+        <translation>Wird angesehen …</translation>
+    </message>
+    <message>
+        <source>Model folder</source>
+        <translation>Modellordner</translation>
+    </message>
+    <message>
+        <source>Modifiers of these</source>
+        <translation>Angaben zu diesen</translation>
+    </message>
+    <message>
+        <source>Name of the federation</source>
+        <translation>Name der Föderation</translation>
+    </message>
+    <message>
+        <source>Port</source>
+        <translation>Port</translation>
+    </message>
+    <message>
+        <source>Public notes</source>
+        <translation>Öffentliche Notizen</translation>
+    </message>
+    <message>
+        <source>Riverside federation</source>
+        <translation>Riverside federation</translation>
+    </message>
+    <message>
+        <source>Rounds</source>
+        <translation>Runden</translation>
+    </message>
+    <message>
+        <source>Sites call it: it stands in their invitations.</source>
+        <translation>Die Standorte rufen sie auf: Sie steht in ihren Einladungen.</translation>
+    </message>
+    <message>
+        <source>Sites that a round needs</source>
+        <translation>Standorte, die eine Runde braucht</translation>
+    </message>
+    <message>
+        <source>Sites that are expected</source>
+        <translation>Erwartete Standorte</translation>
+    </message>
+    <message>
+        <source>Something above is not right yet.</source>
+        <translation>Oben stimmt noch etwas nicht.</translation>
+    </message>
+    <message>
+        <source>Something above is still empty.</source>
+        <translation>Oben ist noch etwas leer.</translation>
+    </message>
+    <message>
+        <source>The first round waits for so many.</source>
+        <translation>Die erste Runde wartet auf so viele.</translation>
+    </message>
+    <message>
+        <source>The small model that comes with the program</source>
+        <translation>Das kleine Modell, das dem Programm beiliegt</translation>
+    </message>
+    <message>
+        <source>Then it closes, if enough sites have sent.</source>
+        <translation>Dann endet sie, wenn genug Standorte gesendet haben.</translation>
+    </message>
+    <message>
+        <source>This method measures updates on notes that all sites may read. None may be a patient&apos;s.</source>
+        <translation>Diese Methode misst Updates an Notizen, die alle Standorte lesen dürfen. Keine darf von einem Patienten sein.</translation>
+    </message>
+    <message>
+        <source>Types of entities</source>
+        <translation>Typen von Entitäten</translation>
+    </message>
+    <message>
+        <source>What is learned</source>
+        <translation>Was gelernt wird</translation>
+    </message>
+    <message>
+        <source>What it is for</source>
+        <translation>Wofür sie ist</translation>
+    </message>
+    <message>
+        <source>Where it is served</source>
+        <translation>Wo sie läuft</translation>
+    </message>
+    <message>
+        <source>Who can take part</source>
+        <translation>Wer teilnehmen kann</translation>
+    </message>
+    <message>
+        <source>Words of your own, separated by commas. Each site says which of its types is which of these.</source>
+        <translation>Eigene Wörter, durch Kommas getrennt. Jeder Standort sagt, welcher seiner Typen welcher von diesen ist.</translation>
+    </message>
+    <message>
+        <source>Your firewall must let sites in there.</source>
+        <translation>Ihre Firewall muss Standorte dort einlassen.</translation>
     </message>
 </context>
 <context>
@@ -5395,6 +6199,72 @@
     </message>
 </context>
 <context>
+    <name>HostStoryCard</name>
+    <message>
+        <source>This computer must be on, and sites must reach it, whenever a round goes on. It needs no GPU and no notes.</source>
+        <translation>Dieser Rechner muss laufen und für die Standorte erreichbar sein, solange eine Runde läuft. Er braucht keine GPU und keine Notizen.</translation>
+    </message>
+    <message>
+        <source>What arrives here is what each site has approved: adapters, counts and scores. Never the words of notes.</source>
+        <translation>Hier kommt an, was jeder Standort freigegeben hat: Adapter, Anzahlen und Werte. Nie die Wörter der Notizen.</translation>
+    </message>
+    <message>
+        <source>What hosting means</source>
+        <translation>Was Ausrichten bedeutet</translation>
+    </message>
+    <message>
+        <source>You invite each site, by a line, a file or a QR code. Nobody else can come in.</source>
+        <translation>Sie laden jeden Standort ein, mit einer Zeile, einer Datei oder einem QR-Code. Sonst kommt niemand hinein.</translation>
+    </message>
+</context>
+<context>
+    <name>HostingPage</name>
+    <message>
+        <source>A federation</source>
+        <translation>Eine Föderation</translation>
+    </message>
+    <message>
+        <source>About hosting</source>
+        <translation>Über das Ausrichten</translation>
+    </message>
+    <message>
+        <source>Back</source>
+        <translation>Zurück</translation>
+    </message>
+    <message>
+        <source>Decide what hospitals learn together. This computer then calls the rounds and combines.</source>
+        <translation>Legen Sie fest, was Krankenhäuser gemeinsam lernen. Dieser Rechner ruft dann die Runden auf und führt zusammen.</translation>
+    </message>
+    <message>
+        <source>Found the federation</source>
+        <translation>Föderation gründen</translation>
+    </message>
+    <message>
+        <source>Host a federation</source>
+        <translation>Eine Föderation ausrichten</translation>
+    </message>
+    <message>
+        <source>No longer look after it…</source>
+        <translation>Nicht mehr betreuen …</translation>
+    </message>
+    <message>
+        <source>Reading the model, and writing…</source>
+        <translation>Modell wird gelesen und alles geschrieben …</translation>
+    </message>
+    <message>
+        <source>You are a host of this federation; another computer serves it.</source>
+        <translation>Sie sind ein Ausrichter dieser Föderation; sie läuft auf einem anderen Rechner.</translation>
+    </message>
+    <message>
+        <source>You host this federation, as a test.</source>
+        <translation>Sie richten diese Föderation aus, als Test.</translation>
+    </message>
+    <message>
+        <source>You host this federation.</source>
+        <translation>Sie richten diese Föderation aus.</translation>
+    </message>
+</context>
+<context>
     <name>IdentityCard</name>
     <message>
         <source>Compare these six words with the host by phone</source>
@@ -5445,6 +6315,84 @@
     </message>
 </context>
 <context>
+    <name>InviteDialog</name>
+    <message>
+        <source>All numbers of this site stand under it.</source>
+        <translation>Alle Zahlen dieses Standorts stehen darunter.</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>Abbrechen</translation>
+    </message>
+    <message>
+        <source>It can be used for</source>
+        <translation>Sie gilt</translation>
+    </message>
+    <message>
+        <source>Make the invitation</source>
+        <translation>Einladung erstellen</translation>
+    </message>
+    <message>
+        <source>Mercy General</source>
+        <translation>Mercy General</translation>
+    </message>
+    <message>
+        <source>Name of the site</source>
+        <translation>Name des Standorts</translation>
+    </message>
+</context>
+<context>
+    <name>InvitedPanel</name>
+    <message>
+        <source>Copied</source>
+        <translation>Kopiert</translation>
+    </message>
+    <message>
+        <source>Copy the line</source>
+        <translation>Zeile kopieren</translation>
+    </message>
+    <message>
+        <source>Invitation</source>
+        <translation>Einladung</translation>
+    </message>
+    <message>
+        <source>QR code of the invitation of {site}</source>
+        <translation>QR-Code der Einladung von {site}</translation>
+    </message>
+    <message>
+        <source>Save the QR code</source>
+        <translation>QR-Code speichern</translation>
+    </message>
+    <message>
+        <source>Save the QR code…</source>
+        <translation>QR-Code speichern …</translation>
+    </message>
+    <message>
+        <source>Save the file…</source>
+        <translation>Datei speichern …</translation>
+    </message>
+    <message>
+        <source>Save the invitation</source>
+        <translation>Einladung speichern</translation>
+    </message>
+    <message>
+        <source>Saved as {path}.</source>
+        <translation>Gespeichert als {path}.</translation>
+    </message>
+    <message>
+        <source>Send the line, the file or the picture to {site}, by a way that nobody else reads: whoever has it can join as {site}. It works once, until {time}.</source>
+        <translation>Senden Sie die Zeile, die Datei oder das Bild an {site}, auf einem Weg, den niemand sonst mitliest: Wer sie hat, kann als {site} beitreten. Sie gilt einmal, bis {time}.</translation>
+    </message>
+    <message>
+        <source>There they choose Join. Then compare six words by phone; if they differ, remove the site.</source>
+        <translation>Dort wählt man Beitreten. Vergleichen Sie dann am Telefon sechs Wörter; sind sie verschieden, entfernen Sie den Standort.</translation>
+    </message>
+    <message>
+        <source>There they choose Join. Then they wait here, until you have compared six words and confirmed.</source>
+        <translation>Dort wählt man Beitreten. Dann wartet der Standort hier, bis Sie sechs Wörter verglichen und ihn bestätigt haben.</translation>
+    </message>
+</context>
+<context>
     <name>JoinPage</name>
     <message>
         <source>A small file that says which of the federation&apos;s types each of yours is.</source>
@@ -5467,12 +6415,20 @@
         <translation>Alles außer der Typenzuordnung wird gebraucht.</translation>
     </message>
     <message>
+        <source>Host one instead</source>
+        <translation>Stattdessen eine ausrichten</translation>
+    </message>
+    <message>
         <source>Join</source>
         <translation>Beitreten</translation>
     </message>
     <message>
         <source>Join a federation</source>
         <translation>Einer Föderation beitreten</translation>
+    </message>
+    <message>
+        <source>Look after it</source>
+        <translation>Betreuen</translation>
     </message>
     <message>
         <source>Looking…</source>
@@ -5615,6 +6571,17 @@
     <message>
         <source>Usual text size</source>
         <translation>Übliche Schriftgröße</translation>
+    </message>
+</context>
+<context>
+    <name>MethodPicker</name>
+    <message>
+        <source>About this method</source>
+        <translation>Über diese Methode</translation>
+    </message>
+    <message>
+        <source>Method</source>
+        <translation>Methode</translation>
     </message>
 </context>
 <context>
@@ -6141,6 +7108,10 @@
 <context>
     <name>RoundsPage</name>
     <message>
+        <source>Host a federation</source>
+        <translation>Eine Föderation ausrichten</translation>
+    </message>
+    <message>
         <source>Join a federation</source>
         <translation>Einer Föderation beitreten</translation>
     </message>
@@ -6334,6 +7305,25 @@
     <message>
         <source>{number} of {count} on this page</source>
         <translation>{number} von {count} auf dieser Seite</translation>
+    </message>
+</context>
+<context>
+    <name>ServedPanel</name>
+    <message>
+        <source>Coordinator</source>
+        <translation>Koordinator</translation>
+    </message>
+    <message>
+        <source>Host another federation</source>
+        <translation>Eine andere Föderation ausrichten</translation>
+    </message>
+    <message>
+        <source>Serve it again</source>
+        <translation>Wieder starten</translation>
+    </message>
+    <message>
+        <source>Stop serving…</source>
+        <translation>Anhalten …</translation>
     </message>
 </context>
 <context>
@@ -6540,6 +7530,69 @@
     </message>
 </context>
 <context>
+    <name>SitesPanel</name>
+    <message>
+        <source>Begin without the others…</source>
+        <translation>Ohne die anderen beginnen …</translation>
+    </message>
+    <message>
+        <source>Choose a site in the table first.</source>
+        <translation>Wählen Sie zuerst einen Standort in der Tabelle.</translation>
+    </message>
+    <message>
+        <source>Close the round…</source>
+        <translation>Runde beenden …</translation>
+    </message>
+    <message>
+        <source>Confirm…</source>
+        <translation>Bestätigen …</translation>
+    </message>
+    <message>
+        <source>End and publish…</source>
+        <translation>Beenden und veröffentlichen …</translation>
+    </message>
+    <message>
+        <source>Federation</source>
+        <translation>Föderation</translation>
+    </message>
+    <message>
+        <source>Invite a site…</source>
+        <translation>Standort einladen …</translation>
+    </message>
+    <message>
+        <source>Invite anew…</source>
+        <translation>Neu einladen …</translation>
+    </message>
+    <message>
+        <source>Open invitations</source>
+        <translation>Offene Einladungen</translation>
+    </message>
+    <message>
+        <source>Pause…</source>
+        <translation>Anhalten …</translation>
+    </message>
+    <message>
+        <source>Remove…</source>
+        <translation>Entfernen …</translation>
+    </message>
+    <message>
+        <source>Resume</source>
+        <translation>Fortsetzen</translation>
+    </message>
+    <message>
+        <source>Sites</source>
+        <translation>Standorte</translation>
+    </message>
+    <message>
+        <source>Take back…</source>
+        <translation>Zurücknehmen …</translation>
+    </message>
+    <message>
+        <source>Wait no longer…</source>
+        <translation>Nicht länger warten …</translation>
+    </message>
+</context>
+<context>
     <name>SplitCard</name>
     <message>
         <source>Proposed split</source>
@@ -6632,6 +7685,13 @@
     <message>
         <source>Task</source>
         <translation>Aufgabe</translation>
+    </message>
+</context>
+<context>
+    <name>TaskTicks</name>
+    <message>
+        <source>Tasks</source>
+        <translation>Aufgaben</translation>
     </message>
 </context>
 <context>
@@ -6881,16 +7941,16 @@
 <context>
     <name>Window</name>
     <message>
-        <source>Dismiss</source>
-        <translation>Ausblenden</translation>
-    </message>
-    <message>
         <source>End the demonstration…</source>
         <translation>Demo beenden…</translation>
     </message>
     <message>
         <source>Guide to this page</source>
         <translation>Anleitung zu dieser Seite</translation>
+    </message>
+    <message>
+        <source>Host a federation…</source>
+        <translation>Eine Föderation ausrichten …</translation>
     </message>
     <message>
         <source>Open experiment…</source>
@@ -7306,6 +8366,10 @@
         <translation>Texte ohne jede Annotation: {count}. Eine Aufgabe lernt nur dann aus ihnen, wenn sie dafür annotiert wurden und nichts zu finden war.</translation>
     </message>
     <message>
+        <source>Nothing can be written in {path}. Choose another folder.</source>
+        <translation>In {path} kann nichts geschrieben werden. Wählen Sie einen anderen Ordner.</translation>
+    </message>
+    <message>
         <source>Nothing can listen on port {port} of {address} here: {reason}. Give an address of this computer (0.0.0.0 for all of them), and a port from 1024 on.</source>
         <translation>An Port {port} von {address} kann hier nichts Verbindungen annehmen: {reason}. Geben Sie eine Adresse dieses Rechners an (0.0.0.0 für alle) und einen Port ab 1024.</translation>
     </message>
@@ -7344,6 +8408,14 @@
     <message>
         <source>Patients or documents in the training notes that are in the validation or test notes too: {count}. What is measured on those has no noise, so they would not be protected. Nothing is trained. Split the notes so that all of a patient&apos;s or a document&apos;s stay together (--check-notes NOTES --split-into FOLDER).</source>
         <translation>Patienten oder Dokumente der Trainingstexte, die auch in den Validierungs- oder Testtexten vorkommen: {count}. Was auf diesen gemessen wird, hat kein Rauschen; sie wären also nicht geschützt. Es wird nicht trainiert. Teilen Sie die Texte so auf, dass keiner zerteilt wird (--check-notes NOTES --split-into FOLDER).</translation>
+    </message>
+    <message>
+        <source>Port {port} and those after it are used by other programs on this computer. Choose another.</source>
+        <translation>Port {port} und die danach werden von anderen Programmen auf diesem Rechner benutzt. Wählen Sie einen anderen.</translation>
+    </message>
+    <message>
+        <source>Port {port} is used by another program on this computer. Choose another, such as {free}.</source>
+        <translation>Port {port} wird von einem anderen Programm auf diesem Rechner benutzt. Wählen Sie einen anderen, etwa {free}.</translation>
     </message>
     <message>
         <source>Port {port} on {address} is already used by another program. Choose another --port.</source>
@@ -7636,6 +8708,10 @@
     <message>
         <source>The coordinator at {address}, or something in between, offers only outdated encryption. Ask IT whether a proxy or firewall opens encrypted connections.</source>
         <translation>Der Koordinator unter {address}, oder etwas dazwischen, bietet nur veraltete Verschlüsselung an. Fragen Sie die IT, ob ein Proxy oder eine Firewall verschlüsselte Verbindungen öffnet.</translation>
+    </message>
+    <message>
+        <source>The coordinator could not be started: {reason}.</source>
+        <translation>Der Koordinator konnte nicht gestartet werden: {reason}.</translation>
     </message>
     <message>
         <source>The coordinator could not carry out the command: {reason}. Its log says more.</source>
@@ -8310,6 +9386,10 @@
         <translation>Es gibt {processes} Prozesse und nur {cards} GPUs, und jeder braucht eine eigene. Starten Sie torchrun mit --nproc-per-node {cards}.</translation>
     </message>
     <message>
+        <source>There is a federation in {path} already. Choose another folder: nothing is written over.</source>
+        <translation>In {path} ist schon eine Föderation. Wählen Sie einen anderen Ordner: Es wird nichts überschrieben.</translation>
+    </message>
+    <message>
         <source>There is hardly enough memory for the program alone. The demonstration may work; to train, use a computer with more memory.</source>
         <translation>Der Speicher reicht kaum für das Programm allein. Die Demo läuft vielleicht; verwenden Sie zum Trainieren einen Rechner mit mehr Speicher.</translation>
     </message>
@@ -8816,6 +9896,10 @@
     <message>
         <source>{path} has notes of {found} sites, but {wanted} are needed. Add folders or lower --sites.</source>
         <translation>{path} hat Texte von {found} Standorten, nötig sind aber {wanted}. Ergänzen Sie Ordner, oder senken Sie --sites.</translation>
+    </message>
+    <message>
+        <source>{path} holds other files. Choose a new folder, or an empty one.</source>
+        <translation>{path} enthält andere Dateien. Wählen Sie einen neuen oder leeren Ordner.</translation>
     </message>
     <message>
         <source>{path} holds results of {label} with other settings. Give the method a label of its own, or choose another --out.</source>

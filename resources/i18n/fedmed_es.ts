@@ -208,6 +208,13 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>%n note(s) that all sites may read.</source>
+        <translation>
+            <numerusform>%n nota que todos los centros pueden leer.</numerusform>
+            <numerusform>%n notas que todos los centros pueden leer.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>%n note(s) to train on, {validation:,} to score rounds with, {test}.</source>
         <translation>
             <numerusform>%n nota para entrenar, {validation:,} para puntuar las rondas, {test}.</numerusform>
@@ -320,6 +327,20 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>%n site(s) that have not sent are not waited for; their work in this round is not used.</source>
+        <translation>
+            <numerusform>No se espera a %n centro que no ha enviado; su trabajo de esta ronda no se usa.</numerusform>
+            <numerusform>No se espera a %n centros que no han enviado; su trabajo de esta ronda no se usa.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n site(s) wait until you have compared six words and confirmed them.</source>
+        <translation>
+            <numerusform>%n centro espera hasta que haya comparado seis palabras y lo haya confirmado.</numerusform>
+            <numerusform>%n centros esperan hasta que haya comparado seis palabras y los haya confirmado.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>%n specialties</source>
         <translation>
             <numerusform>%n especialidad</numerusform>
@@ -396,8 +417,24 @@
         <translation>, {share} del modelo completo</translation>
     </message>
     <message>
+        <source>1 day</source>
+        <translation>1 día</translation>
+    </message>
+    <message>
+        <source>30 days</source>
+        <translation>30 días</translation>
+    </message>
+    <message>
+        <source>7 days</source>
+        <translation>7 días</translation>
+    </message>
+    <message>
         <source>95 % interval</source>
         <translation>Intervalo del 95 %</translation>
+    </message>
+    <message>
+        <source>A combination that runs may take half a minute.</source>
+        <translation>Una combinación en curso puede tardar medio minuto.</translation>
     </message>
     <message>
         <source>A decision waits for me</source>
@@ -423,6 +460,14 @@
         </translation>
     </message>
     <message>
+        <source>A name or an address without a port, such as federation.example.org or 10.0.0.12.</source>
+        <translation>Un nombre o una dirección sin puerto, como federation.example.org o 10.0.0.12.</translation>
+    </message>
+    <message>
+        <source>A number of hours, such as 4, or 0.5 for half an hour.</source>
+        <translation>Un número de horas, como 4, o 0,5 para media hora.</translation>
+    </message>
+    <message>
         <source>A passage of your notes came out word for word that did not before this round.</source>
         <translation>Un pasaje de sus notas salió palabra por palabra, cosa que no ocurría antes de esta ronda.</translation>
     </message>
@@ -437,6 +482,10 @@
     <message>
         <source>A round is finished</source>
         <translation>Una ronda ha terminado</translation>
+    </message>
+    <message>
+        <source>A round may close with one site alone.</source>
+        <translation>Una ronda puede cerrarse con un solo centro.</translation>
     </message>
     <message>
         <source>A rule that a person set up</source>
@@ -457,6 +506,10 @@
     <message>
         <source>A summary in the model&apos;s words.</source>
         <translation>Un resumen con las palabras del modelo.</translation>
+    </message>
+    <message>
+        <source>A whole number from {least} to {most:,}.</source>
+        <translation>Un número entero de {least} a {most:,}.</translation>
     </message>
     <message>
         <source>About</source>
@@ -629,6 +682,10 @@
         <translation>Se pregunta por lo encontrado.</translation>
     </message>
     <message>
+        <source>At most 80 letters.</source>
+        <translation>Como máximo 80 letras.</translation>
+    </message>
+    <message>
         <source>At most {beyond} word parts in a row beyond the model without this round; on held-out notes {usual}. {run} or more came out of {share:.0%} of {trained} notes, {low:.0%} to {high:.0%}.</source>
         <translation>Como máximo {beyond} fragmentos de palabra seguidos más que el modelo sin esta ronda; en notas reservadas, {usual}. {run} o más salieron del {share:.0%} de {trained} notas, de {low:.0%} a {high:.0%}.</translation>
     </message>
@@ -649,6 +706,14 @@
         <translation>Antes de la federación</translation>
     </message>
     <message>
+        <source>Begin the round</source>
+        <translation>Empezar la ronda</translation>
+    </message>
+    <message>
+        <source>Begin without the sites that are missing?</source>
+        <translation>¿Empezar sin los centros que faltan?</translation>
+    </message>
+    <message>
         <source>Better on {notes}, fairly sure</source>
         <translation>Mejor en {notes}, con bastante seguridad</translation>
     </message>
@@ -659,6 +724,14 @@
     <message>
         <source>Bound to the entry before</source>
         <translation>Ligada a la entrada anterior</translation>
+    </message>
+    <message>
+        <source>Call them at a number that you already have, not one from an e-mail. Their page Rounds shows six words; read these out to each other:</source>
+        <translation>Llámelos a un número que ya tenga, no a uno de un correo. Su página Rondas muestra seis palabras; léanselas mutuamente:</translation>
+    </message>
+    <message>
+        <source>Can join until</source>
+        <translation>Puede unirse hasta</translation>
     </message>
     <message>
         <source>Candidates from the official ICD-10-CM table, best first. The bar compares each with the best.</source>
@@ -697,6 +770,10 @@
         <translation>Comprobando…</translation>
     </message>
     <message>
+        <source>Choose at least one.</source>
+        <translation>Elija al menos una.</translation>
+    </message>
+    <message>
         <source>Choose one above.</source>
         <translation>Elija uno arriba.</translation>
     </message>
@@ -717,12 +794,20 @@
         <translation>¿Cerrar antes de que se envíe?</translation>
     </message>
     <message>
+        <source>Close round {round} now?</source>
+        <translation>¿Cerrar ahora la ronda {round}?</translation>
+    </message>
+    <message>
         <source>Close the demonstration?</source>
         <translation>¿Cerrar la demostración?</translation>
     </message>
     <message>
         <source>Close the program</source>
         <translation>Cerrar el programa</translation>
+    </message>
+    <message>
+        <source>Close the round</source>
+        <translation>Cerrar la ronda</translation>
     </message>
     <message>
         <source>Close while training?</source>
@@ -776,12 +861,20 @@
         <translation>Compárelo de vez en cuando con el registro del coordinador: solo así se ve si le cortaron el final.</translation>
     </message>
     <message>
+        <source>Compare six words with {site}</source>
+        <translation>Comparar seis palabras con {site}</translation>
+    </message>
+    <message>
         <source>Compare with an earlier federation</source>
         <translation>Comparar con una federación anterior</translation>
     </message>
     <message>
         <source>Confirmation</source>
         <translation>Confirmación</translation>
+    </message>
+    <message>
+        <source>Connected</source>
+        <translation>Conectado</translation>
     </message>
     <message>
         <source>Connecting</source>
@@ -794,6 +887,10 @@
     <message>
         <source>Connecting to the coordinator at {address}.</source>
         <translation>Conectando con el coordinador en {address}.</translation>
+    </message>
+    <message>
+        <source>Connecting to the coordinator…</source>
+        <translation>Conectando con el coordinador…</translation>
     </message>
     <message>
         <source>Connection</source>
@@ -864,12 +961,20 @@
         <translation>Detalles: {error}</translation>
     </message>
     <message>
+        <source>Did not answer in time</source>
+        <translation>No respondió a tiempo</translation>
+    </message>
+    <message>
         <source>Difference</source>
         <translation>Diferencia</translation>
     </message>
     <message>
         <source>Disk</source>
         <translation>Disco</translation>
+    </message>
+    <message>
+        <source>Dismiss</source>
+        <translation>Cerrar</translation>
     </message>
     <message>
         <source>Done</source>
@@ -904,8 +1009,20 @@
         <translation>Cada método se compara con el mejor de los demás métodos federados.</translation>
     </message>
     <message>
+        <source>Each site reports how many entities of each type its notes have.</source>
+        <translation>Cada centro comunica cuántas entidades de cada tipo tienen sus notas.</translation>
+    </message>
+    <message>
+        <source>Each site reports how many notes of each specialty it has.</source>
+        <translation>Cada centro comunica cuántas notas de cada especialidad tiene.</translation>
+    </message>
+    <message>
         <source>Encryption</source>
         <translation>Cifrado</translation>
+    </message>
+    <message>
+        <source>End and publish</source>
+        <translation>Terminar y publicar</translation>
     </message>
     <message>
         <source>End it</source>
@@ -918,6 +1035,10 @@
     <message>
         <source>End the demonstration?</source>
         <translation>¿Terminar la demostración?</translation>
+    </message>
+    <message>
+        <source>End the federation with the adapter of round {round}?</source>
+        <translation>¿Terminar la federación con el adaptador de la ronda {round}?</translation>
     </message>
     <message>
         <source>Ends</source>
@@ -1071,6 +1192,10 @@
         <translation>Primera de dos aprobaciones</translation>
     </message>
     <message>
+        <source>Folder</source>
+        <translation>Carpeta</translation>
+    </message>
+    <message>
         <source>For every update: {does}.</source>
         <translation>Para cada actualización: {does}.</translation>
     </message>
@@ -1095,6 +1220,10 @@
         <translation>Aciertos de cada 100, en {notes}.</translation>
     </message>
     <message>
+        <source>Found one of your own, let this computer serve it, and invite other hospitals.</source>
+        <translation>Funde la suya, deje que este equipo la aloje e invite a otros hospitales.</translation>
+    </message>
+    <message>
         <source>Friday</source>
         <translation>viernes</translation>
     </message>
@@ -1114,6 +1243,26 @@
         <source>GPU {share}, {memory}</source>
         <translation>GPU {share}, {memory}</translation>
     </message>
+    <message>
+        <source>Go on serving</source>
+        <translation>Seguir</translation>
+    </message>
+    <message>
+        <source>Go on serving {federation}?</source>
+        <translation>¿Seguir alojando {federation}?</translation>
+    </message>
+    <message>
+        <source>Go on serving, and close</source>
+        <translation>Seguir, y cerrar</translation>
+    </message>
+    <message>
+        <source>Go on waiting</source>
+        <translation>Seguir esperando</translation>
+    </message>
+    <message>
+        <source>Go on with the rounds</source>
+        <translation>Seguir con las rondas</translation>
+    </message>
     <message numerus="yes">
         <source>Half of the change is in %n of {all} layers, most of it in layer {most}.</source>
         <translation>
@@ -1124,6 +1273,14 @@
     <message>
         <source>Hardly protected by differential privacy: its epsilon is too large.</source>
         <translation>Apenas protegido por la privacidad diferencial: su épsilon es demasiado grande.</translation>
+    </message>
+    <message>
+        <source>Has not come yet</source>
+        <translation>Aún no ha venido</translation>
+    </message>
+    <message>
+        <source>Has sent</source>
+        <translation>Ha enviado</translation>
     </message>
     <message>
         <source>Held. Nothing of this update has left.</source>
@@ -1140,6 +1297,14 @@
     <message>
         <source>Host</source>
         <translation>Anfitrión</translation>
+    </message>
+    <message>
+        <source>Host a federation</source>
+        <translation>Alojar una federación</translation>
+    </message>
+    <message>
+        <source>Hosting</source>
+        <translation>Alojamiento</translation>
     </message>
     <message>
         <source>Hosts that this program connected to</source>
@@ -1182,12 +1347,20 @@
         <translation>Identidad</translation>
     </message>
     <message>
+        <source>If it stops, sites wait for it; nothing is lost.</source>
+        <translation>Si se detiene, los centros lo esperan; no se pierde nada.</translation>
+    </message>
+    <message>
         <source>If nobody decides before the round closes, it closes without this site.</source>
         <translation>Si nadie decide antes de que se cierre la ronda, esta se cierra sin este centro.</translation>
     </message>
     <message>
         <source>If the words differ, somebody is intercepting the connection: stop, and tell the host.</source>
         <translation>Si las palabras son distintas, alguien está interceptando la conexión: deténgase y avise al anfitrión.</translation>
+    </message>
+    <message>
+        <source>If they differ, somebody is in between, or it is another computer. Then let nobody in.</source>
+        <translation>Si difieren, hay alguien en medio, o es otro equipo. Entonces no deje entrar a nadie.</translation>
     </message>
     <message>
         <source>Imported from a file</source>
@@ -1202,8 +1375,16 @@
         <translation>En segundo plano</translation>
     </message>
     <message>
+        <source>In the file: {words}.</source>
+        <translation>En el archivo: {words}.</translation>
+    </message>
+    <message>
         <source>In the notes</source>
         <translation>En las notas</translation>
+    </message>
+    <message>
+        <source>In this round</source>
+        <translation>En esta ronda</translation>
     </message>
     <message>
         <source>Inferred: {names}. The parts of these papers that could be read contain no formulas; these methods were designed from their descriptions, and no number here can be compared with theirs.</source>
@@ -1230,8 +1411,32 @@
         <translation>Los registros inventados con los que se entrenó se conocen: también se conocería uno real visto el mismo número de veces.</translation>
     </message>
     <message>
+        <source>Invite a site</source>
+        <translation>Invitar a un centro</translation>
+    </message>
+    <message>
+        <source>Invite the sites.</source>
+        <translation>Invite a los centros.</translation>
+    </message>
+    <message>
+        <source>Invite {site} anew</source>
+        <translation>Invitar de nuevo a {site}</translation>
+    </message>
+    <message>
+        <source>Invited</source>
+        <translation>Invitado</translation>
+    </message>
+    <message>
+        <source>It becomes the final one, and no round follows. What sites send in this round is not used.</source>
+        <translation>Pasa a ser el final, y no sigue ninguna ronda. Lo que envíen los centros en esta ronda no se usa.</translation>
+    </message>
+    <message>
         <source>It begins as soon as this computer has time for it.</source>
         <translation>Empieza en cuanto este ordenador tenga tiempo para ello.</translation>
+    </message>
+    <message>
+        <source>It can come with another key then: from another computer, or after it lost its folder.</source>
+        <translation>Entonces puede venir con otra clave: desde otro equipo, o tras perder su carpeta.</translation>
     </message>
     <message>
         <source>It can no longer be taken back.</source>
@@ -1244,6 +1449,14 @@
     <message>
         <source>It can no longer be taken back. The coordinator fetches exactly what you approved.</source>
         <translation>Ya no se puede retirar. El coordinador recoge exactamente lo que usted aprobó.</translation>
+    </message>
+    <message>
+        <source>It closes at {time}, or once all have answered.</source>
+        <translation>Se cierra a las {time}, o en cuanto todos hayan respondido.</translation>
+    </message>
+    <message>
+        <source>It closes once all have answered.</source>
+        <translation>Se cierra en cuanto todos hayan respondido.</translation>
     </message>
     <message>
         <source>It counts until {time}.</source>
@@ -1264,6 +1477,14 @@
     <message>
         <source>It finds nothing yet</source>
         <translation>Todavía no encuentra nada</translation>
+    </message>
+    <message>
+        <source>It finishes at {time} at the latest.</source>
+        <translation>Termina a las {time} a más tardar.</translation>
+    </message>
+    <message>
+        <source>It is combined from the updates that have come: {count}.</source>
+        <translation>Se combina a partir de las actualizaciones recibidas: {count}.</translation>
     </message>
     <message>
         <source>It is right for {share:.0%} of pairs of notes, {low:.0%} to {high:.0%} (guessing: 50%); {trained} notes that were trained on, {other} held out.</source>
@@ -1294,6 +1515,10 @@
         <translation>Sale ahora.</translation>
     </message>
     <message>
+        <source>It makes you a host of this federation. You need neither a model nor notes for that.</source>
+        <translation>Le convierte en anfitrión de esta federación. Para ello no necesita ni modelo ni notas.</translation>
+    </message>
+    <message>
         <source>It starts from the beginning next time. What it has written so far is not kept.</source>
         <translation>La próxima vez empieza desde el principio. Lo que ha escrito hasta ahora no se conserva.</translation>
     </message>
@@ -1306,8 +1531,16 @@
         <translation>Se empezó y no llegó a su fin.</translation>
     </message>
     <message>
+        <source>It will be made.</source>
+        <translation>Se creará.</translation>
+    </message>
+    <message>
         <source>Its answer: {option}</source>
         <translation>Su respuesta: {option}</translation>
+    </message>
+    <message>
+        <source>Its connection ends, and no round waits for it any more. What it has sent before still counts.</source>
+        <translation>Su conexión termina, y ninguna ronda lo espera más. Lo que envió antes sigue contando.</translation>
     </message>
     <message>
         <source>Its curves are drawn in grey behind the present ones, and what it had found after as many rounds.</source>
@@ -1322,8 +1555,16 @@
         <translation>Su adaptador final está en este ordenador. Pruébelo con una nota, junto al modelo base.</translation>
     </message>
     <message>
+        <source>Its final adapter is the one of round {round}.</source>
+        <translation>Su adaptador final es el de la ronda {round}.</translation>
+    </message>
+    <message>
         <source>Its own hash</source>
         <translation>Su propio hash</translation>
+    </message>
+    <message>
+        <source>Its people decide</source>
+        <translation>Su personal decide</translation>
     </message>
     <message>
         <source>Join</source>
@@ -1336,6 +1577,10 @@
     <message>
         <source>Join one with the invitation that its host gave you, or look at a demonstration first.</source>
         <translation>Únase a una con la invitación que le dio su anfitrión, o vea primero una demostración.</translation>
+    </message>
+    <message>
+        <source>Keep it</source>
+        <translation>Conservarlo</translation>
     </message>
     <message>
         <source>Keep taking part</source>
@@ -1374,6 +1619,10 @@
         <translation>Claves de filas que no se leen: {keys}.</translation>
     </message>
     <message>
+        <source>Last heard</source>
+        <translation>Última señal</translation>
+    </message>
+    <message>
         <source>Layer</source>
         <translation>Capa</translation>
     </message>
@@ -1384,6 +1633,10 @@
     <message>
         <source>Learning rate</source>
         <translation>Tasa de aprendizaje</translation>
+    </message>
+    <message>
+        <source>Leave it</source>
+        <translation>Dejarla</translation>
     </message>
     <message numerus="yes">
         <source>Leaves in %n second(s)</source>
@@ -1407,6 +1660,10 @@
     <message>
         <source>Let it be sent</source>
         <translation>Dejar que se envíe</translation>
+    </message>
+    <message>
+        <source>Let it go on</source>
+        <translation>Dejarla seguir</translation>
     </message>
     <message>
         <source>Loading</source>
@@ -1581,6 +1838,10 @@
         <translation>Seguimiento</translation>
     </message>
     <message>
+        <source>More than the sites that are expected: no round could close.</source>
+        <translation>Más que los centros esperados: ninguna ronda podría cerrarse.</translation>
+    </message>
+    <message>
         <source>Most frequent codes</source>
         <translation>Códigos más frecuentes</translation>
     </message>
@@ -1589,12 +1850,20 @@
         <translation>Nombre</translation>
     </message>
     <message>
+        <source>New sites</source>
+        <translation>Centros nuevos</translation>
+    </message>
+    <message>
         <source>Next</source>
         <translation>Siguiente</translation>
     </message>
     <message>
         <source>Next try in {time}.</source>
         <translation>Próximo intento en {time}.</translation>
+    </message>
+    <message>
+        <source>No</source>
+        <translation>No</translation>
     </message>
     <message>
         <source>No better on {notes}</source>
@@ -1607,6 +1876,10 @@
     <message>
         <source>No code matches this note.</source>
         <translation>Ningún código se acerca a esta nota.</translation>
+    </message>
+    <message>
+        <source>No connection to the coordinator</source>
+        <translation>Sin conexión con el coordinador</translation>
     </message>
     <message>
         <source>No decision in time</source>
@@ -1637,6 +1910,14 @@
         <translation>Ningún pasaje largo de sus notas salió palabra por palabra a causa de esta ronda.</translation>
     </message>
     <message>
+        <source>No longer look after it</source>
+        <translation>No atenderla más</translation>
+    </message>
+    <message>
+        <source>No longer look after {federation}?</source>
+        <translation>¿No atender más {federation}?</translation>
+    </message>
+    <message>
         <source>No modifiers found.</source>
         <translation>No se encontró ningún modificador.</translation>
     </message>
@@ -1653,12 +1934,24 @@
         <translation>Ninguna página contiene todas estas palabras. Estas contienen algunas:</translation>
     </message>
     <message>
+        <source>No round begins or closes until it is resumed. No deadline passes.</source>
+        <translation>Ninguna ronda empieza ni se cierra hasta que se reanude. No vence ningún plazo.</translation>
+    </message>
+    <message>
+        <source>No round begins or closes, and no deadline passes, until you resume it. Sites finish what they were asked, and what they send still counts.</source>
+        <translation>Ninguna ronda empieza ni se cierra, y no vence ningún plazo, hasta que la reanude. Los centros terminan lo que se les pidió, y lo que envíen sigue contando.</translation>
+    </message>
+    <message>
         <source>No round begins or ends until the host lets it go on; there is nothing to do here.</source>
         <translation>Ninguna ronda empieza ni termina hasta que el anfitrión la reanude; aquí no hay nada que hacer.</translation>
     </message>
     <message>
         <source>No summary.</source>
         <translation>Sin resumen.</translation>
+    </message>
+    <message>
+        <source>Nobody can join with it any more. You can invite this site again.</source>
+        <translation>Nadie puede unirse ya con ella. Puede invitar de nuevo a este centro.</translation>
     </message>
     <message>
         <source>Nobody has marked this record as reviewed yet.</source>
@@ -1871,12 +2164,32 @@
         <translation>Una de las notas no tiene formato de nota.</translation>
     </message>
     <message>
+        <source>Only sites on this computer can join, at {address}.</source>
+        <translation>Solo pueden unirse centros de este equipo, en {address}.</translation>
+    </message>
+    <message>
         <source>Only these people may approve: {names}.</source>
         <translation>Solo pueden aprobar estas personas: {names}.</translation>
     </message>
     <message>
+        <source>Only this computer, to try it out</source>
+        <translation>Solo este equipo, para probar</translation>
+    </message>
+    <message>
         <source>Open the program to see why.</source>
         <translation>Abra el programa para ver por qué.</translation>
+    </message>
+    <message>
+        <source>Other computers cannot find this one by that. Give its name in the network.</source>
+        <translation>Otros equipos no encuentran este así. Indique su nombre en la red.</translation>
+    </message>
+    <message>
+        <source>Other computers, encrypted</source>
+        <translation>Otros equipos, cifrado</translation>
+    </message>
+    <message>
+        <source>Other computers, over the network (encrypted)</source>
+        <translation>Otros equipos, por la red (cifrado)</translation>
     </message>
     <message>
         <source>Other side</source>
@@ -1903,8 +2216,24 @@
         <translation>Pacientes</translation>
     </message>
     <message>
+        <source>Pause</source>
+        <translation>Pausar</translation>
+    </message>
+    <message>
+        <source>Pause the federation?</source>
+        <translation>¿Pausar la federación?</translation>
+    </message>
+    <message>
         <source>Paused</source>
         <translation>En pausa</translation>
+    </message>
+    <message>
+        <source>Paused at the site</source>
+        <translation>En pausa en el centro</translation>
+    </message>
+    <message>
+        <source>Paused by a host</source>
+        <translation>En pausa por un anfitrión</translation>
     </message>
     <message>
         <source>Performance drift</source>
@@ -1933,6 +2262,10 @@
     <message>
         <source>Plain text</source>
         <translation>Texto sin formato</translation>
+    </message>
+    <message>
+        <source>Plain text is learned without labels and goes with nothing else: choose it alone.</source>
+        <translation>El texto sin formato se aprende sin etiquetas y no va con nada más: elíjalo solo.</translation>
     </message>
     <message>
         <source>Plan received</source>
@@ -1973,6 +2306,10 @@
     <message>
         <source>Production</source>
         <translation>Producción</translation>
+    </message>
+    <message>
+        <source>Production: what comes of it is meant to be used</source>
+        <translation>Producción: el resultado está destinado a usarse</translation>
     </message>
     <message>
         <source>Program</source>
@@ -2121,6 +2458,18 @@
         <translation>Baja</translation>
     </message>
     <message>
+        <source>Remove the site</source>
+        <translation>Quitar el centro</translation>
+    </message>
+    <message>
+        <source>Remove {site}?</source>
+        <translation>¿Quitar {site}?</translation>
+    </message>
+    <message>
+        <source>Removed</source>
+        <translation>Quitado</translation>
+    </message>
+    <message>
         <source>Request to join refused</source>
         <translation>Solicitud de unión rechazada</translation>
     </message>
@@ -2131,6 +2480,10 @@
     <message>
         <source>Result</source>
         <translation>Resultado</translation>
+    </message>
+    <message>
+        <source>Resume it, and its sites are asked once more.</source>
+        <translation>Reanúdela, y se preguntará otra vez a sus centros.</translation>
     </message>
     <message>
         <source>Review</source>
@@ -2173,12 +2526,20 @@
         <translation>Ronda {round}</translation>
     </message>
     <message>
+        <source>Round {round} has stopped: too few sites have sent</source>
+        <translation>La ronda {round} se ha detenido: han enviado muy pocos centros</translation>
+    </message>
+    <message>
         <source>Round {round} is finished</source>
         <translation>La ronda {round} ha terminado</translation>
     </message>
     <message>
         <source>Round {round} of {rounds}</source>
         <translation>Ronda {round} de {rounds}</translation>
+    </message>
+    <message>
+        <source>Round {round} of {rounds} needs {quorum} updates.</source>
+        <translation>La ronda {round} de {rounds} necesita {quorum} actualizaciones.</translation>
     </message>
     <message>
         <source>Round {round}.</source>
@@ -2325,6 +2686,14 @@
         <translation>Enviando el adaptador</translation>
     </message>
     <message>
+        <source>Sends</source>
+        <translation>Envía</translation>
+    </message>
+    <message>
+        <source>Sends nothing in this round</source>
+        <translation>No envía nada en esta ronda</translation>
+    </message>
+    <message>
         <source>Sent</source>
         <translation>Enviado</translation>
     </message>
@@ -2369,8 +2738,20 @@
         <translation>Clave de un centro sustituida</translation>
     </message>
     <message>
+        <source>Sites can join while this computer is on. They find it by the address in their invitations.</source>
+        <translation>Los centros pueden unirse mientras este equipo esté encendido. Lo encuentran por la dirección de su invitación.</translation>
+    </message>
+    <message>
         <source>Sites expected</source>
         <translation>Centros previstos</translation>
+    </message>
+    <message>
+        <source>Sites wait for it. Nothing is lost: once it runs again, everything goes on where it was.</source>
+        <translation>Los centros la esperan. No se pierde nada: cuando vuelva a funcionar, todo sigue donde estaba.</translation>
+    </message>
+    <message>
+        <source>Sites wait until you serve it again. Nothing is lost: everything goes on where it was, and what they are training goes on at the sites.</source>
+        <translation>Los centros esperan hasta que la reanude. No se pierde nada: todo sigue donde estaba, y lo que están entrenando continúa en los centros.</translation>
     </message>
     <message>
         <source>Size</source>
@@ -2409,8 +2790,16 @@
         <translation>Estado</translation>
     </message>
     <message>
+        <source>Stay</source>
+        <translation>Quedarse</translation>
+    </message>
+    <message>
         <source>Stay in the tray</source>
         <translation>Seguir en la bandeja</translation>
+    </message>
+    <message>
+        <source>Stay its host</source>
+        <translation>Seguir siendo anfitrión</translation>
     </message>
     <message>
         <source>Stay open</source>
@@ -2435,6 +2824,18 @@
     <message>
         <source>Stop and close</source>
         <translation>Detener y cerrar</translation>
+    </message>
+    <message>
+        <source>Stop serving</source>
+        <translation>Detener</translation>
+    </message>
+    <message>
+        <source>Stop serving the federation?</source>
+        <translation>¿Dejar de alojar la federación?</translation>
+    </message>
+    <message>
+        <source>Stop serving, and close</source>
+        <translation>Detener, y cerrar</translation>
     </message>
     <message>
         <source>Stop taking part</source>
@@ -2477,8 +2878,20 @@
         <translation>Retirar</translation>
     </message>
     <message>
+        <source>Take back the invitation of {site}?</source>
+        <translation>¿Retirar la invitación de {site}?</translation>
+    </message>
+    <message>
+        <source>Take it back</source>
+        <translation>Retirarla</translation>
+    </message>
+    <message>
         <source>Take part</source>
         <translation>Participar</translation>
+    </message>
+    <message>
+        <source>Take part at once</source>
+        <translation>Participan enseguida</translation>
     </message>
     <message>
         <source>Take part in {federation}?</source>
@@ -2511,6 +2924,10 @@
     <message>
         <source>Test run</source>
         <translation>Ejecución de prueba</translation>
+    </message>
+    <message>
+        <source>Test: what comes of it does not count</source>
+        <translation>Prueba: el resultado no cuenta</translation>
     </message>
     <message>
         <source>That needs counts of specialties or types, which this federation does not share.</source>
@@ -2598,6 +3015,10 @@
         <translation>El coordinador</translation>
     </message>
     <message>
+        <source>The coordinator can run on without this window: rounds go on, and you find it again at the next start. It runs until you stop it, log out, or switch the computer off.</source>
+        <translation>El coordinador puede seguir sin esta ventana: las rondas continúan y lo encontrará de nuevo en el próximo inicio. Funciona hasta que lo detenga, cierre la sesión o apague el equipo.</translation>
+    </message>
+    <message>
         <source>The coordinator cannot see this update alone: only the sum of the masked adapters of these sites can be opened. All numbers leave as they are.</source>
         <translation>El coordinador no puede ver esta actualización por separado: solo se puede abrir la suma de los adaptadores enmascarados de estos centros. Todos los números salen tal como son.</translation>
     </message>
@@ -2614,6 +3035,14 @@
         <translation>El coordinador no responde. Podrá decidir cuando lo haga.</translation>
     </message>
     <message>
+        <source>The coordinator does not let you in</source>
+        <translation>El coordinador no le deja entrar</translation>
+    </message>
+    <message>
+        <source>The coordinator ends what it is at…</source>
+        <translation>El coordinador termina lo que está haciendo…</translation>
+    </message>
+    <message>
         <source>The coordinator fetches exactly what you approved.</source>
         <translation>El coordinador recoge exactamente lo que usted aprobó.</translation>
     </message>
@@ -2624,6 +3053,10 @@
     <message>
         <source>The coordinator has it; the receipt is kept. Waiting for others.</source>
         <translation>El coordinador lo tiene; el acuse de recibo está guardado. A la espera de los demás.</translation>
+    </message>
+    <message>
+        <source>The coordinator has stopped by itself</source>
+        <translation>El coordinador se ha detenido por sí solo</translation>
     </message>
     <message>
         <source>The coordinator has to wait</source>
@@ -2638,6 +3071,10 @@
         <translation>El coordinador rechazó la actualización</translation>
     </message>
     <message>
+        <source>The coordinator starts…</source>
+        <translation>El coordinador se inicia…</translation>
+    </message>
+    <message>
         <source>The coordinator will know this site by this name.</source>
         <translation>El coordinador conocerá este centro por este nombre.</translation>
     </message>
@@ -2650,6 +3087,14 @@
         <translation>La codificación no está indicada y se tomó como {what}. Compruebe algunas letras con tilde.</translation>
     </message>
     <message>
+        <source>The federation finishes with the scores that have come.</source>
+        <translation>La federación termina con las puntuaciones recibidas.</translation>
+    </message>
+    <message>
+        <source>The federation goes on without you. To look after it again you need another invitation as a host.</source>
+        <translation>La federación sigue sin usted. Para atenderla de nuevo necesita otra invitación como anfitrión.</translation>
+    </message>
+    <message>
         <source>The federation has finished</source>
         <translation>La federación ha terminado</translation>
     </message>
@@ -2660,6 +3105,18 @@
     <message>
         <source>The federation has stopped</source>
         <translation>La federación se ha detenido</translation>
+    </message>
+    <message>
+        <source>The federation is not served now</source>
+        <translation>La federación no está en servicio ahora</translation>
+    </message>
+    <message>
+        <source>The federation is served at {address}</source>
+        <translation>La federación está en servicio en {address}</translation>
+    </message>
+    <message>
+        <source>The federation is served on this computer</source>
+        <translation>La federación está en servicio en este equipo</translation>
     </message>
     <message>
         <source>The federation&apos;s final adapter is scored on example test notes of {site}.</source>
@@ -2684,6 +3141,18 @@
     <message>
         <source>The final adapter, on {notes} that were never used for training.</source>
         <translation>El adaptador final, en {notes} que ningún entrenamiento ha visto.</translation>
+    </message>
+    <message>
+        <source>The first round begins once all are there, and at {time} with those who are.</source>
+        <translation>La primera ronda empieza cuando estén todos, y a las {time} con los que estén.</translation>
+    </message>
+    <message>
+        <source>The first round begins once {expected} sites have joined.</source>
+        <translation>La primera ronda empieza cuando se hayan unido {expected} centros.</translation>
+    </message>
+    <message>
+        <source>The first round begins with the sites that have joined. Others can join later, for the next one.</source>
+        <translation>La primera ronda empieza con los centros que se han unido. Otros pueden unirse después, para la siguiente.</translation>
     </message>
     <message>
         <source>The first round opens once all of them are.</source>
@@ -2716,6 +3185,10 @@
     <message>
         <source>The key {what} is not read.</source>
         <translation>La clave {what} no se lee.</translation>
+    </message>
+    <message>
+        <source>The last round is done; the final adapter is being scored</source>
+        <translation>La última ronda ha terminado; se está puntuando el adaptador final</translation>
     </message>
     <message>
         <source>The mean of tasks is the mean of these, after the last round: {names}.</source>
@@ -2794,6 +3267,10 @@
         <translation>El programa se está cerrando. La actualización seguirá aquí la próxima vez que lo abra.</translation>
     </message>
     <message>
+        <source>The program keeps trying.</source>
+        <translation>El programa sigue intentándolo.</translation>
+    </message>
+    <message>
         <source>The question could not be asked: the note and the question are too long.</source>
         <translation>No se pudo hacer la pregunta: la nota y la pregunta son demasiado largas.</translation>
     </message>
@@ -2839,6 +3316,10 @@
     <message>
         <source>The round is closing</source>
         <translation>La ronda se está cerrando</translation>
+    </message>
+    <message>
+        <source>The round waits for nobody else.</source>
+        <translation>La ronda no espera a nadie más.</translation>
     </message>
     <message>
         <source>The same is true of {cells} and {count:,} more.</source>
@@ -2888,6 +3369,10 @@
             <numerusform>Los dos registros concuerdan: se encontró el único hash que un lado guarda del otro.</numerusform>
             <numerusform>Los dos registros concuerdan: se encontraron los %n hashes que un lado guarda del otro.</numerusform>
         </translation>
+    </message>
+    <message>
+        <source>The updates of round {round} are being combined</source>
+        <translation>Se están combinando las actualizaciones de la ronda {round}</translation>
     </message>
     <message>
         <source>The whole change is {times:.1f} times as large as in round {round}.</source>
@@ -2946,12 +3431,20 @@
         <translation>Estas notas todavía no tienen división. {kept} Las filas que no se pueden usar se excluyen.</translation>
     </message>
     <message>
+        <source>These settings</source>
+        <translation>Estos ajustes</translation>
+    </message>
+    <message>
         <source>This adapter reveals something about your notes. Keep it here unless that would not matter.</source>
         <translation>Este adaptador revela algo sobre sus notas. Consérvelo aquí, salvo que eso no importe.</translation>
     </message>
     <message>
         <source>This becomes an entry of the record too, with your name and the time. It cannot be taken out again.</source>
         <translation>Esto también pasa a ser una entrada del registro, con su nombre y la hora. No se puede volver a quitar.</translation>
+    </message>
+    <message>
+        <source>This cannot be undone.</source>
+        <translation>No se puede deshacer.</translation>
     </message>
     <message>
         <source>This cannot continue</source>
@@ -2966,12 +3459,28 @@
         <translation>No se ha podido mantener despierto este ordenador: su sistema no ofrece forma de pedirlo. Configúrelo para que no se suspenda solo.</translation>
     </message>
     <message>
+        <source>This computer does not know itself by it. Right if your network leads it here: {known}.</source>
+        <translation>Este equipo no se conoce por ese nombre. Es correcto si su red lo dirige aquí: {known}.</translation>
+    </message>
+    <message>
         <source>This computer is busy; the note is read when that is done.</source>
         <translation>Este ordenador está ocupado; la nota se lee cuando acabe.</translation>
     </message>
     <message>
         <source>This computer is finishing something else first.</source>
         <translation>Este ordenador termina antes otra cosa.</translation>
+    </message>
+    <message>
+        <source>This computer is in no network now. Connect it, or try the federation out on this computer alone.</source>
+        <translation>Este equipo no está en ninguna red. Conéctelo, o pruebe la federación solo en este equipo.</translation>
+    </message>
+    <message>
+        <source>This computer only</source>
+        <translation>Solo este equipo</translation>
+    </message>
+    <message>
+        <source>This computer serves {federation}. Stop that first, to be a host of another federation.</source>
+        <translation>Este equipo aloja {federation}. Deténgala primero, para ser anfitrión de otra federación.</translation>
     </message>
     <message>
         <source>This computer stays awake while it trains.</source>
@@ -3046,6 +3555,10 @@
         <translation>Las notas de este centro se parecen mucho a las de la federación.</translation>
     </message>
     <message>
+        <source>This takes some seconds.</source>
+        <translation>Esto tarda unos segundos.</translation>
+    </message>
+    <message>
         <source>This update is {times:.1f} times as large as your last one. An error in the notes or a learning rate that is too high can cause this.</source>
         <translation>Esta actualización es {times:.1f} veces mayor que la última suya. La causa puede ser un error en las notas o una tasa de aprendizaje demasiado alta.</translation>
     </message>
@@ -3072,6 +3585,10 @@
     <message>
         <source>To</source>
         <translation>Destino</translation>
+    </message>
+    <message>
+        <source>To let it in again, invite it once more.</source>
+        <translation>Para dejarlo entrar otra vez, invítelo de nuevo.</translation>
     </message>
     <message>
         <source>To score rounds with</source>
@@ -3178,6 +3695,10 @@
         <translation>El entrenamiento se detiene en su paso actual, se guarda y continúa cuando usted vuelva a abrir el programa.</translation>
     </message>
     <message>
+        <source>Trains</source>
+        <translation>Entrena</translation>
+    </message>
+    <message>
         <source>Try a model</source>
         <translation>Probar un modelo</translation>
     </message>
@@ -3254,6 +3775,18 @@
         <translation>Versiones</translation>
     </message>
     <message>
+        <source>Wait for more sites</source>
+        <translation>Esperar a más centros</translation>
+    </message>
+    <message>
+        <source>Wait no longer for scores?</source>
+        <translation>¿No esperar más las puntuaciones?</translation>
+    </message>
+    <message>
+        <source>Wait until you have compared six words</source>
+        <translation>Esperan hasta que haya comparado seis palabras</translation>
+    </message>
+    <message>
         <source>Waiting</source>
         <translation>En espera</translation>
     </message>
@@ -3272,6 +3805,10 @@
     <message>
         <source>Waiting for the coordinator; nothing has left yet. It can no longer be taken back.</source>
         <translation>A la espera del coordinador; todavía no ha salido nada. Ya no se puede retirar.</translation>
+    </message>
+    <message>
+        <source>Waiting for the first site</source>
+        <translation>Esperando al primer centro</translation>
     </message>
     <message>
         <source>Waiting for the first step</source>
@@ -3298,6 +3835,18 @@
         <translation>A la espera de su decisión</translation>
     </message>
     <message>
+        <source>Waiting to be confirmed</source>
+        <translation>Esperando la confirmación</translation>
+    </message>
+    <message>
+        <source>Waits for the round</source>
+        <translation>Espera la ronda</translation>
+    </message>
+    <message>
+        <source>Waits for you to confirm it</source>
+        <translation>Espera su confirmación</translation>
+    </message>
+    <message>
         <source>Waits until {time}</source>
         <translation>En espera hasta: {time}</translation>
     </message>
@@ -3316,6 +3865,10 @@
     <message>
         <source>What for</source>
         <translation>Para qué</translation>
+    </message>
+    <message>
+        <source>What has been done so far is kept.</source>
+        <translation>Se conserva lo hecho hasta ahora.</translation>
     </message>
     <message>
         <source>What identifies it</source>
@@ -3354,6 +3907,10 @@
         <translation>Lo que se probó aquí no encontró nada en este adaptador. Eso no demuestra que no haya nada.</translation>
     </message>
     <message>
+        <source>What you see below is from before.</source>
+        <translation>Lo que ve abajo es de antes.</translation>
+    </message>
+    <message>
         <source>When</source>
         <translation>Cuándo</translation>
     </message>
@@ -3372,6 +3929,14 @@
     <message>
         <source>Who</source>
         <translation>Quién</translation>
+    </message>
+    <message>
+        <source>Who can reach it</source>
+        <translation>Quién puede acceder</translation>
+    </message>
+    <message>
+        <source>Who runs the coordinator compares six words with you by phone, and then lets you in.</source>
+        <translation>Quien gestiona el coordinador compara con usted seis palabras por teléfono, y luego le deja entrar.</translation>
     </message>
     <message>
         <source>With an adapter, what it finds is shown here, beside the model.</source>
@@ -3466,6 +4031,10 @@
         <translation>Se escribe una vez hecho.</translation>
     </message>
     <message>
+        <source>Yes</source>
+        <translation>Sí</translation>
+    </message>
+    <message>
         <source>You approved it</source>
         <translation>Usted la aprobó</translation>
     </message>
@@ -3556,6 +4125,10 @@
     <message>
         <source>Your invitation</source>
         <translation>Su invitación</translation>
+    </message>
+    <message>
+        <source>Your name there</source>
+        <translation>Su nombre allí</translation>
     </message>
     <message>
         <source>Your notes</source>
@@ -3922,6 +4495,10 @@
         <translation>pérdida en notas compartidas</translation>
     </message>
     <message>
+        <source>loss {value:.2f}</source>
+        <translation>pérdida {value:.2f}</translation>
+    </message>
+    <message>
         <source>lower</source>
         <translation>menor</translation>
     </message>
@@ -4028,6 +4605,10 @@
     <message>
         <source>nothing found</source>
         <translation>no se encontró nada</translation>
+    </message>
+    <message>
+        <source>now</source>
+        <translation>ahora</translation>
     </message>
     <message>
         <source>one seed, no interval</source>
@@ -4428,6 +5009,10 @@
         <translation>{hours} h {rest:02d} min</translation>
     </message>
     <message>
+        <source>{joined} of {expected} sites have joined</source>
+        <translation>Se han unido {joined} de {expected} centros</translation>
+    </message>
+    <message>
         <source>{kept:,} of {all:,} marked entities count.</source>
         <translation>Cuentan {kept:,} de {all:,} entidades marcadas.</translation>
     </message>
@@ -4480,6 +5065,14 @@
         <translation>{n:,} de {notes}</translation>
     </message>
     <message>
+        <source>{name} (a new key)</source>
+        <translation>{name} (clave nueva)</translation>
+    </message>
+    <message>
+        <source>{name} (as a host)</source>
+        <translation>{name} (como anfitrión)</translation>
+    </message>
+    <message>
         <source>{name} is more frequent here: {own} against {federation} in the federation.</source>
         <translation>{name} es más frecuente aquí: {own} frente a {federation} en la federación.</translation>
     </message>
@@ -4528,6 +5121,10 @@
         <translation>{seconds} s</translation>
     </message>
     <message>
+        <source>{sent} of {asked} sites have sent</source>
+        <translation>Han enviado {sent} de {asked} centros</translation>
+    </message>
+    <message>
         <source>{share} of the full model</source>
         <translation>{share} del modelo completo</translation>
     </message>
@@ -4548,8 +5145,16 @@
         <translation>{site} por separado</translation>
     </message>
     <message>
+        <source>{site} can no longer take part.</source>
+        <translation>{site} ya no puede participar.</translation>
+    </message>
+    <message>
         <source>{site} computes first; the sites share this computer.</source>
         <translation>{site} calcula primero; los centros comparten este ordenador.</translation>
+    </message>
+    <message>
+        <source>{site} is admitted.</source>
+        <translation>{site} está admitido.</translation>
     </message>
     <message>
         <source>{some} of {all}</source>
@@ -4622,6 +5227,17 @@
     <message>
         <source>{words} ({task})</source>
         <translation>{words} ({task})</translation>
+    </message>
+    <message numerus="yes">
+        <source>{words}, no progress for %n min</source>
+        <translation>
+            <numerusform>{words}, sin avance desde hace %n min</numerusform>
+            <numerusform>{words}, sin avance desde hace %n min</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>{word} is a type already.</source>
+        <translation>{word} ya es un tipo.</translation>
     </message>
     <message>
         <source>± is the standard deviation over seeds.</source>
@@ -4894,6 +5510,21 @@
     </message>
 </context>
 <context>
+    <name>ConfirmDialog</name>
+    <message>
+        <source>Not now</source>
+        <translation>Ahora no</translation>
+    </message>
+    <message>
+        <source>They are the same: admit</source>
+        <translation>Son iguales: admitir</translation>
+    </message>
+    <message>
+        <source>They differ: shut it out</source>
+        <translation>Difieren: excluir</translation>
+    </message>
+</context>
+<context>
     <name>ConnectionsCard</name>
     <message>
         <source>A check</source>
@@ -4956,10 +5587,6 @@
 <context>
     <name>DemonstrationDialog</name>
     <message>
-        <source>About this method</source>
-        <translation>Acerca de este método</translation>
-    </message>
-    <message>
         <source>Advanced</source>
         <translation>Opciones avanzadas</translation>
     </message>
@@ -4970,10 +5597,6 @@
     <message>
         <source>Make my site memorise a few notes, to see a warning</source>
         <translation>Hacer que mi centro memorice unas pocas notas, para ver una advertencia</translation>
-    </message>
-    <message>
-        <source>Method</source>
-        <translation>Método</translation>
     </message>
     <message>
         <source>Start</source>
@@ -5171,6 +5794,13 @@
     </message>
 </context>
 <context>
+    <name>FactsCard</name>
+    <message>
+        <source>This coordinator</source>
+        <translation>Este coordinador</translation>
+    </message>
+</context>
+<context>
     <name>FaultDialog</name>
     <message>
         <source>Copy details</source>
@@ -5205,6 +5835,17 @@
     </message>
 </context>
 <context>
+    <name>FilesCard</name>
+    <message>
+        <source>What is written</source>
+        <translation>Lo que se escribe</translation>
+    </message>
+    <message>
+        <source>federation.toml, which all sites agree on, and the adapter that the first round begins with: the same files as by fedmed-desktop --new-federation. You can read the first one, and move both to a server.</source>
+        <translation>federation.toml, en el que coinciden todos los centros, y el adaptador con el que empieza la primera ronda: los mismos archivos que con fedmed-desktop --new-federation. Puede leer el primero, y llevar ambos a un servidor.</translation>
+    </message>
+</context>
+<context>
     <name>FindingBox</name>
     <message>
         <source>I have seen this</source>
@@ -5224,6 +5865,169 @@
     <message>
         <source>Looking… This takes some seconds; up to a minute where nothing answers.</source>
         <translation>Comprobando… Tarda unos segundos; hasta un minuto si no responde nada.</translation>
+    </message>
+</context>
+<context>
+    <name>FormPanel</name>
+    <message>
+        <source>A round closes with so many updates at least.</source>
+        <translation>Una ronda se cierra con al menos tantas actualizaciones.</translation>
+    </message>
+    <message>
+        <source>Address of this computer</source>
+        <translation>Dirección de este equipo</translation>
+    </message>
+    <message>
+        <source>Advanced</source>
+        <translation>Opciones avanzadas</translation>
+    </message>
+    <message>
+        <source>Also words of your own, separated by commas.</source>
+        <translation>También palabras suyas, separadas por comas.</translation>
+    </message>
+    <message>
+        <source>Another model, in a folder of this computer</source>
+        <translation>Otro modelo, en una carpeta de este equipo</translation>
+    </message>
+    <message>
+        <source>Confirm each new site</source>
+        <translation>Confirmar cada centro nuevo</translation>
+    </message>
+    <message>
+        <source>Every site needs the same files.</source>
+        <translation>Cada centro necesita los mismos archivos.</translation>
+    </message>
+    <message>
+        <source>Every site sees it.</source>
+        <translation>Todos los centros lo ven.</translation>
+    </message>
+    <message>
+        <source>Every site sees this word above its pages.</source>
+        <translation>Cada centro ve esta palabra encima de sus páginas.</translation>
+    </message>
+    <message>
+        <source>Folder of the federation</source>
+        <translation>Carpeta de la federación</translation>
+    </message>
+    <message>
+        <source>Hours that a round may take</source>
+        <translation>Horas que puede durar una ronda</translation>
+    </message>
+    <message>
+        <source>How it goes</source>
+        <translation>Cómo transcurre</translation>
+    </message>
+    <message>
+        <source>In each, every site trains once and decides once.</source>
+        <translation>En cada una, cada centro entrena y decide una vez.</translation>
+    </message>
+    <message>
+        <source>It keeps all that the federation needs.</source>
+        <translation>Guarda todo lo que la federación necesita.</translation>
+    </message>
+    <message>
+        <source>It waits until you have compared six words with it by phone: nobody is in between then.</source>
+        <translation>Espera hasta que haya comparado con él seis palabras por teléfono: entonces no hay nadie en medio.</translation>
+    </message>
+    <message>
+        <source>Language model</source>
+        <translation>Modelo de lenguaje</translation>
+    </message>
+    <message>
+        <source>Looking…</source>
+        <translation>Comprobando …</translation>
+    </message>
+    <message>
+        <source>Model folder</source>
+        <translation>Carpeta del modelo</translation>
+    </message>
+    <message>
+        <source>Modifiers of these</source>
+        <translation>Modificadores de estas</translation>
+    </message>
+    <message>
+        <source>Name of the federation</source>
+        <translation>Nombre de la federación</translation>
+    </message>
+    <message>
+        <source>Port</source>
+        <translation>Puerto</translation>
+    </message>
+    <message>
+        <source>Public notes</source>
+        <translation>Notas públicas</translation>
+    </message>
+    <message>
+        <source>Riverside federation</source>
+        <translation>Riverside federation</translation>
+    </message>
+    <message>
+        <source>Rounds</source>
+        <translation>Rondas</translation>
+    </message>
+    <message>
+        <source>Sites call it: it stands in their invitations.</source>
+        <translation>Los centros la llaman: figura en sus invitaciones.</translation>
+    </message>
+    <message>
+        <source>Sites that a round needs</source>
+        <translation>Centros que necesita una ronda</translation>
+    </message>
+    <message>
+        <source>Sites that are expected</source>
+        <translation>Centros esperados</translation>
+    </message>
+    <message>
+        <source>Something above is not right yet.</source>
+        <translation>Algo de lo anterior todavía no está bien.</translation>
+    </message>
+    <message>
+        <source>Something above is still empty.</source>
+        <translation>Algo de arriba sigue vacío.</translation>
+    </message>
+    <message>
+        <source>The first round waits for so many.</source>
+        <translation>La primera ronda espera a tantos.</translation>
+    </message>
+    <message>
+        <source>The small model that comes with the program</source>
+        <translation>El modelo pequeño que viene con el programa</translation>
+    </message>
+    <message>
+        <source>Then it closes, if enough sites have sent.</source>
+        <translation>Entonces se cierra, si han enviado suficientes centros.</translation>
+    </message>
+    <message>
+        <source>This method measures updates on notes that all sites may read. None may be a patient&apos;s.</source>
+        <translation>Este método mide las actualizaciones con notas que todos los centros pueden leer. Ninguna puede ser de un paciente.</translation>
+    </message>
+    <message>
+        <source>Types of entities</source>
+        <translation>Tipos de entidades</translation>
+    </message>
+    <message>
+        <source>What is learned</source>
+        <translation>Lo que se aprende</translation>
+    </message>
+    <message>
+        <source>What it is for</source>
+        <translation>Para qué es</translation>
+    </message>
+    <message>
+        <source>Where it is served</source>
+        <translation>Dónde se aloja</translation>
+    </message>
+    <message>
+        <source>Who can take part</source>
+        <translation>Quién puede participar</translation>
+    </message>
+    <message>
+        <source>Words of your own, separated by commas. Each site says which of its types is which of these.</source>
+        <translation>Palabras suyas, separadas por comas. Cada centro dice cuál de sus tipos es cuál de estos.</translation>
+    </message>
+    <message>
+        <source>Your firewall must let sites in there.</source>
+        <translation>Su cortafuegos debe dejar entrar ahí a los centros.</translation>
     </message>
 </context>
 <context>
@@ -5395,6 +6199,72 @@
     </message>
 </context>
 <context>
+    <name>HostStoryCard</name>
+    <message>
+        <source>This computer must be on, and sites must reach it, whenever a round goes on. It needs no GPU and no notes.</source>
+        <translation>Este equipo debe estar encendido y al alcance de los centros mientras haya una ronda en curso. No necesita GPU ni notas.</translation>
+    </message>
+    <message>
+        <source>What arrives here is what each site has approved: adapters, counts and scores. Never the words of notes.</source>
+        <translation>Aquí llega lo que cada centro ha aprobado: adaptadores, recuentos y puntuaciones. Nunca las palabras de las notas.</translation>
+    </message>
+    <message>
+        <source>What hosting means</source>
+        <translation>Qué significa alojar</translation>
+    </message>
+    <message>
+        <source>You invite each site, by a line, a file or a QR code. Nobody else can come in.</source>
+        <translation>Usted invita a cada centro, con una línea, un archivo o un código QR. Nadie más puede entrar.</translation>
+    </message>
+</context>
+<context>
+    <name>HostingPage</name>
+    <message>
+        <source>A federation</source>
+        <translation>Una federación</translation>
+    </message>
+    <message>
+        <source>About hosting</source>
+        <translation>Acerca del alojamiento</translation>
+    </message>
+    <message>
+        <source>Back</source>
+        <translation>Atrás</translation>
+    </message>
+    <message>
+        <source>Decide what hospitals learn together. This computer then calls the rounds and combines.</source>
+        <translation>Decida qué aprenden juntos los hospitales. Este equipo convoca luego las rondas y combina.</translation>
+    </message>
+    <message>
+        <source>Found the federation</source>
+        <translation>Fundar la federación</translation>
+    </message>
+    <message>
+        <source>Host a federation</source>
+        <translation>Alojar una federación</translation>
+    </message>
+    <message>
+        <source>No longer look after it…</source>
+        <translation>No atenderla más…</translation>
+    </message>
+    <message>
+        <source>Reading the model, and writing…</source>
+        <translation>Leyendo el modelo y escribiendo…</translation>
+    </message>
+    <message>
+        <source>You are a host of this federation; another computer serves it.</source>
+        <translation>Usted es anfitrión de esta federación; la aloja otro equipo.</translation>
+    </message>
+    <message>
+        <source>You host this federation, as a test.</source>
+        <translation>Usted aloja esta federación, como prueba.</translation>
+    </message>
+    <message>
+        <source>You host this federation.</source>
+        <translation>Usted aloja esta federación.</translation>
+    </message>
+</context>
+<context>
     <name>IdentityCard</name>
     <message>
         <source>Compare these six words with the host by phone</source>
@@ -5445,6 +6315,84 @@
     </message>
 </context>
 <context>
+    <name>InviteDialog</name>
+    <message>
+        <source>All numbers of this site stand under it.</source>
+        <translation>Todos los números de este centro figuran bajo él.</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>Cancelar</translation>
+    </message>
+    <message>
+        <source>It can be used for</source>
+        <translation>Es válida durante</translation>
+    </message>
+    <message>
+        <source>Make the invitation</source>
+        <translation>Crear la invitación</translation>
+    </message>
+    <message>
+        <source>Mercy General</source>
+        <translation>Mercy General</translation>
+    </message>
+    <message>
+        <source>Name of the site</source>
+        <translation>Nombre del centro</translation>
+    </message>
+</context>
+<context>
+    <name>InvitedPanel</name>
+    <message>
+        <source>Copied</source>
+        <translation>Copiado</translation>
+    </message>
+    <message>
+        <source>Copy the line</source>
+        <translation>Copiar la línea</translation>
+    </message>
+    <message>
+        <source>Invitation</source>
+        <translation>Invitación</translation>
+    </message>
+    <message>
+        <source>QR code of the invitation of {site}</source>
+        <translation>Código QR de la invitación de {site}</translation>
+    </message>
+    <message>
+        <source>Save the QR code</source>
+        <translation>Guardar el código QR</translation>
+    </message>
+    <message>
+        <source>Save the QR code…</source>
+        <translation>Guardar el código QR…</translation>
+    </message>
+    <message>
+        <source>Save the file…</source>
+        <translation>Guardar el archivo…</translation>
+    </message>
+    <message>
+        <source>Save the invitation</source>
+        <translation>Guardar la invitación</translation>
+    </message>
+    <message>
+        <source>Saved as {path}.</source>
+        <translation>Guardado como {path}.</translation>
+    </message>
+    <message>
+        <source>Send the line, the file or the picture to {site}, by a way that nobody else reads: whoever has it can join as {site}. It works once, until {time}.</source>
+        <translation>Envíe la línea, el archivo o la imagen a {site}, por una vía que nadie más lea: quien la tenga puede unirse como {site}. Sirve una vez, hasta {time}.</translation>
+    </message>
+    <message>
+        <source>There they choose Join. Then compare six words by phone; if they differ, remove the site.</source>
+        <translation>Allí eligen Unirse. Compare luego seis palabras por teléfono; si difieren, quite el centro.</translation>
+    </message>
+    <message>
+        <source>There they choose Join. Then they wait here, until you have compared six words and confirmed.</source>
+        <translation>Allí eligen Unirse. Luego el centro espera aquí, hasta que haya comparado seis palabras y confirmado.</translation>
+    </message>
+</context>
+<context>
     <name>JoinPage</name>
     <message>
         <source>A small file that says which of the federation&apos;s types each of yours is.</source>
@@ -5467,12 +6415,20 @@
         <translation>Hace falta todo menos la tabla de tipos.</translation>
     </message>
     <message>
+        <source>Host one instead</source>
+        <translation>Alojar una en su lugar</translation>
+    </message>
+    <message>
         <source>Join</source>
         <translation>Unirse</translation>
     </message>
     <message>
         <source>Join a federation</source>
         <translation>Unirse a una federación</translation>
+    </message>
+    <message>
+        <source>Look after it</source>
+        <translation>Atenderla</translation>
     </message>
     <message>
         <source>Looking…</source>
@@ -5615,6 +6571,17 @@
     <message>
         <source>Usual text size</source>
         <translation>Tamaño de texto habitual</translation>
+    </message>
+</context>
+<context>
+    <name>MethodPicker</name>
+    <message>
+        <source>About this method</source>
+        <translation>Acerca de este método</translation>
+    </message>
+    <message>
+        <source>Method</source>
+        <translation>Método</translation>
     </message>
 </context>
 <context>
@@ -6141,6 +7108,10 @@
 <context>
     <name>RoundsPage</name>
     <message>
+        <source>Host a federation</source>
+        <translation>Alojar una federación</translation>
+    </message>
+    <message>
         <source>Join a federation</source>
         <translation>Unirse a una federación</translation>
     </message>
@@ -6334,6 +7305,25 @@
     <message>
         <source>{number} of {count} on this page</source>
         <translation>{number} de {count} en esta página</translation>
+    </message>
+</context>
+<context>
+    <name>ServedPanel</name>
+    <message>
+        <source>Coordinator</source>
+        <translation>Coordinador</translation>
+    </message>
+    <message>
+        <source>Host another federation</source>
+        <translation>Alojar otra federación</translation>
+    </message>
+    <message>
+        <source>Serve it again</source>
+        <translation>Reanudar</translation>
+    </message>
+    <message>
+        <source>Stop serving…</source>
+        <translation>Detener…</translation>
     </message>
 </context>
 <context>
@@ -6540,6 +7530,69 @@
     </message>
 </context>
 <context>
+    <name>SitesPanel</name>
+    <message>
+        <source>Begin without the others…</source>
+        <translation>Empezar sin los demás…</translation>
+    </message>
+    <message>
+        <source>Choose a site in the table first.</source>
+        <translation>Elija primero un centro en la tabla.</translation>
+    </message>
+    <message>
+        <source>Close the round…</source>
+        <translation>Cerrar la ronda…</translation>
+    </message>
+    <message>
+        <source>Confirm…</source>
+        <translation>Confirmar…</translation>
+    </message>
+    <message>
+        <source>End and publish…</source>
+        <translation>Terminar y publicar…</translation>
+    </message>
+    <message>
+        <source>Federation</source>
+        <translation>Federación</translation>
+    </message>
+    <message>
+        <source>Invite a site…</source>
+        <translation>Invitar a un centro…</translation>
+    </message>
+    <message>
+        <source>Invite anew…</source>
+        <translation>Invitar de nuevo…</translation>
+    </message>
+    <message>
+        <source>Open invitations</source>
+        <translation>Invitaciones abiertas</translation>
+    </message>
+    <message>
+        <source>Pause…</source>
+        <translation>Pausar…</translation>
+    </message>
+    <message>
+        <source>Remove…</source>
+        <translation>Quitar…</translation>
+    </message>
+    <message>
+        <source>Resume</source>
+        <translation>Reanudar</translation>
+    </message>
+    <message>
+        <source>Sites</source>
+        <translation>Centros</translation>
+    </message>
+    <message>
+        <source>Take back…</source>
+        <translation>Retirar…</translation>
+    </message>
+    <message>
+        <source>Wait no longer…</source>
+        <translation>No esperar más…</translation>
+    </message>
+</context>
+<context>
     <name>SplitCard</name>
     <message>
         <source>Proposed split</source>
@@ -6632,6 +7685,13 @@
     <message>
         <source>Task</source>
         <translation>Tarea</translation>
+    </message>
+</context>
+<context>
+    <name>TaskTicks</name>
+    <message>
+        <source>Tasks</source>
+        <translation>Tareas</translation>
     </message>
 </context>
 <context>
@@ -6881,16 +7941,16 @@
 <context>
     <name>Window</name>
     <message>
-        <source>Dismiss</source>
-        <translation>Descartar</translation>
-    </message>
-    <message>
         <source>End the demonstration…</source>
         <translation>Terminar la demostración…</translation>
     </message>
     <message>
         <source>Guide to this page</source>
         <translation>Guía de esta página</translation>
+    </message>
+    <message>
+        <source>Host a federation…</source>
+        <translation>Alojar una federación…</translation>
     </message>
     <message>
         <source>Open experiment…</source>
@@ -7306,6 +8366,10 @@
         <translation>Notas sin ninguna etiqueta: {count}. Una tarea solo aprende de ellas si se anotaron para ella y no se encontró nada.</translation>
     </message>
     <message>
+        <source>Nothing can be written in {path}. Choose another folder.</source>
+        <translation>No se puede escribir en {path}. Elija otra carpeta.</translation>
+    </message>
+    <message>
         <source>Nothing can listen on port {port} of {address} here: {reason}. Give an address of this computer (0.0.0.0 for all of them), and a port from 1024 on.</source>
         <translation>Nada puede escuchar aquí en el puerto {port} de {address}: {reason}. Indique una dirección de este ordenador (0.0.0.0 para todas) y un puerto a partir de 1024.</translation>
     </message>
@@ -7344,6 +8408,14 @@
     <message>
         <source>Patients or documents in the training notes that are in the validation or test notes too: {count}. What is measured on those has no noise, so they would not be protected. Nothing is trained. Split the notes so that all of a patient&apos;s or a document&apos;s stay together (--check-notes NOTES --split-into FOLDER).</source>
         <translation>Pacientes o documentos de las notas de entrenamiento que también están en las de validación o de prueba: {count}. Lo que se mide en ellas no lleva ruido, así que no quedarían protegidos. No se entrena nada. Divida las notas de modo que ninguno quede repartido (--check-notes NOTES --split-into FOLDER).</translation>
+    </message>
+    <message>
+        <source>Port {port} and those after it are used by other programs on this computer. Choose another.</source>
+        <translation>El puerto {port} y los siguientes los usan otros programas de este equipo. Elija otro.</translation>
+    </message>
+    <message>
+        <source>Port {port} is used by another program on this computer. Choose another, such as {free}.</source>
+        <translation>El puerto {port} lo usa otro programa de este equipo. Elija otro, como {free}.</translation>
     </message>
     <message>
         <source>Port {port} on {address} is already used by another program. Choose another --port.</source>
@@ -7636,6 +8708,10 @@
     <message>
         <source>The coordinator at {address}, or something in between, offers only outdated encryption. Ask IT whether a proxy or firewall opens encrypted connections.</source>
         <translation>El coordinador en {address}, o algo que hay en medio, solo ofrece un cifrado anticuado. Pregunte a informática si un proxy o un cortafuegos abre las conexiones cifradas.</translation>
+    </message>
+    <message>
+        <source>The coordinator could not be started: {reason}.</source>
+        <translation>No se pudo iniciar el coordinador: {reason}.</translation>
     </message>
     <message>
         <source>The coordinator could not carry out the command: {reason}. Its log says more.</source>
@@ -8310,6 +9386,10 @@
         <translation>Hay {processes} procesos y solo {cards} GPU, y cada uno necesita una propia. Inicie torchrun con --nproc-per-node {cards}.</translation>
     </message>
     <message>
+        <source>There is a federation in {path} already. Choose another folder: nothing is written over.</source>
+        <translation>Ya hay una federación en {path}. Elija otra carpeta: no se sobrescribe nada.</translation>
+    </message>
+    <message>
         <source>There is hardly enough memory for the program alone. The demonstration may work; to train, use a computer with more memory.</source>
         <translation>Apenas hay memoria suficiente para el propio programa. La demostración puede funcionar; para entrenar, use un ordenador con más memoria.</translation>
     </message>
@@ -8816,6 +9896,10 @@
     <message>
         <source>{path} has notes of {found} sites, but {wanted} are needed. Add folders or lower --sites.</source>
         <translation>{path} tiene notas de {found} centros, pero hacen falta {wanted}. Añada carpetas o reduzca --sites.</translation>
+    </message>
+    <message>
+        <source>{path} holds other files. Choose a new folder, or an empty one.</source>
+        <translation>{path} contiene otros archivos. Elija una carpeta nueva o vacía.</translation>
     </message>
     <message>
         <source>{path} holds results of {label} with other settings. Give the method a label of its own, or choose another --out.</source>

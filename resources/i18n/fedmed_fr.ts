@@ -208,6 +208,13 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>%n note(s) that all sites may read.</source>
+        <translation>
+            <numerusform>%n note que tous les sites peuvent lire.</numerusform>
+            <numerusform>%n notes que tous les sites peuvent lire.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>%n note(s) to train on, {validation:,} to score rounds with, {test}.</source>
         <translation>
             <numerusform>%n note pour l’entraînement, {validation:,} pour évaluer les tours, {test}.</numerusform>
@@ -320,6 +327,20 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>%n site(s) that have not sent are not waited for; their work in this round is not used.</source>
+        <translation>
+            <numerusform>%n site qui n’a pas envoyé n’est plus attendu ; son travail de ce tour n’est pas utilisé.</numerusform>
+            <numerusform>%n sites qui n’ont pas envoyé ne sont plus attendus ; leur travail de ce tour n’est pas utilisé.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n site(s) wait until you have compared six words and confirmed them.</source>
+        <translation>
+            <numerusform>%n site attend que vous ayez comparé six mots et l’ayez confirmé.</numerusform>
+            <numerusform>%n sites attendent que vous ayez comparé six mots et les ayez confirmés.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>%n specialties</source>
         <translation>
             <numerusform>%n spécialité</numerusform>
@@ -396,8 +417,24 @@
         <translation>, soit {share} du modèle complet</translation>
     </message>
     <message>
+        <source>1 day</source>
+        <translation>1 jour</translation>
+    </message>
+    <message>
+        <source>30 days</source>
+        <translation>30 jours</translation>
+    </message>
+    <message>
+        <source>7 days</source>
+        <translation>7 jours</translation>
+    </message>
+    <message>
         <source>95 % interval</source>
         <translation>Intervalle à 95&#xa0;%</translation>
+    </message>
+    <message>
+        <source>A combination that runs may take half a minute.</source>
+        <translation>Une combinaison en cours peut prendre une demi-minute.</translation>
     </message>
     <message>
         <source>A decision waits for me</source>
@@ -423,6 +460,14 @@
         </translation>
     </message>
     <message>
+        <source>A name or an address without a port, such as federation.example.org or 10.0.0.12.</source>
+        <translation>Un nom ou une adresse sans port, par exemple federation.example.org ou 10.0.0.12.</translation>
+    </message>
+    <message>
+        <source>A number of hours, such as 4, or 0.5 for half an hour.</source>
+        <translation>Un nombre d’heures, par exemple 4, ou 0,5 pour une demi-heure.</translation>
+    </message>
+    <message>
         <source>A passage of your notes came out word for word that did not before this round.</source>
         <translation>Un passage de vos notes est ressorti mot pour mot, ce qui n’était pas le cas avant ce tour.</translation>
     </message>
@@ -437,6 +482,10 @@
     <message>
         <source>A round is finished</source>
         <translation>Un tour est terminé</translation>
+    </message>
+    <message>
+        <source>A round may close with one site alone.</source>
+        <translation>Un tour peut se clore avec un seul site.</translation>
     </message>
     <message>
         <source>A rule that a person set up</source>
@@ -457,6 +506,10 @@
     <message>
         <source>A summary in the model&apos;s words.</source>
         <translation>Un résumé rédigé par le modèle.</translation>
+    </message>
+    <message>
+        <source>A whole number from {least} to {most:,}.</source>
+        <translation>Un nombre entier de {least} à {most:,}.</translation>
     </message>
     <message>
         <source>About</source>
@@ -629,6 +682,10 @@
         <translation>La question porte sur ce qui a été trouvé.</translation>
     </message>
     <message>
+        <source>At most 80 letters.</source>
+        <translation>80 caractères au plus.</translation>
+    </message>
+    <message>
         <source>At most {beyond} word parts in a row beyond the model without this round; on held-out notes {usual}. {run} or more came out of {share:.0%} of {trained} notes, {low:.0%} to {high:.0%}.</source>
         <translation>Au plus {beyond} morceaux de mots d’affilée de plus que le modèle sans ce tour&#xa0;; sur des notes mises de côté&#xa0;: {usual}. {run} ou plus sont ressortis de {share:.0%} des {trained} notes, de {low:.0%} à {high:.0%}.</translation>
     </message>
@@ -649,6 +706,14 @@
         <translation>Avant la fédération</translation>
     </message>
     <message>
+        <source>Begin the round</source>
+        <translation>Commencer le tour</translation>
+    </message>
+    <message>
+        <source>Begin without the sites that are missing?</source>
+        <translation>Commencer sans les sites qui manquent ?</translation>
+    </message>
+    <message>
         <source>Better on {notes}, fairly sure</source>
         <translation>Meilleur sur {notes}, résultat assez sûr</translation>
     </message>
@@ -659,6 +724,14 @@
     <message>
         <source>Bound to the entry before</source>
         <translation>Lien avec l’entrée précédente</translation>
+    </message>
+    <message>
+        <source>Call them at a number that you already have, not one from an e-mail. Their page Rounds shows six words; read these out to each other:</source>
+        <translation>Appelez-les à un numéro que vous avez déjà, pas à celui d’un courriel. Leur page Tours montre six mots ; lisez-les l’un à l’autre :</translation>
+    </message>
+    <message>
+        <source>Can join until</source>
+        <translation>Peut participer jusqu’au</translation>
     </message>
     <message>
         <source>Candidates from the official ICD-10-CM table, best first. The bar compares each with the best.</source>
@@ -697,6 +770,10 @@
         <translation>Vérification…</translation>
     </message>
     <message>
+        <source>Choose at least one.</source>
+        <translation>Choisissez-en au moins une.</translation>
+    </message>
+    <message>
         <source>Choose one above.</source>
         <translation>Choisissez-en un ci-dessus.</translation>
     </message>
@@ -717,12 +794,20 @@
         <translation>Fermer avant l’envoi&#xa0;?</translation>
     </message>
     <message>
+        <source>Close round {round} now?</source>
+        <translation>Clore le tour {round} maintenant ?</translation>
+    </message>
+    <message>
         <source>Close the demonstration?</source>
         <translation>Fermer la démonstration&#xa0;?</translation>
     </message>
     <message>
         <source>Close the program</source>
         <translation>Fermer le programme</translation>
+    </message>
+    <message>
+        <source>Close the round</source>
+        <translation>Clore le tour</translation>
     </message>
     <message>
         <source>Close while training?</source>
@@ -776,12 +861,20 @@
         <translation>Comparez-le de temps en temps avec le registre du coordinateur&#xa0;: c’est le seul moyen de voir si la fin a été coupée.</translation>
     </message>
     <message>
+        <source>Compare six words with {site}</source>
+        <translation>Comparer six mots avec {site}</translation>
+    </message>
+    <message>
         <source>Compare with an earlier federation</source>
         <translation>Comparer avec une fédération antérieure</translation>
     </message>
     <message>
         <source>Confirmation</source>
         <translation>Confirmation</translation>
+    </message>
+    <message>
+        <source>Connected</source>
+        <translation>Connecté</translation>
     </message>
     <message>
         <source>Connecting</source>
@@ -794,6 +887,10 @@
     <message>
         <source>Connecting to the coordinator at {address}.</source>
         <translation>Connexion au coordinateur à l’adresse {address}.</translation>
+    </message>
+    <message>
+        <source>Connecting to the coordinator…</source>
+        <translation>Connexion au coordinateur…</translation>
     </message>
     <message>
         <source>Connection</source>
@@ -864,12 +961,20 @@
         <translation>Détails&#xa0;: {error}</translation>
     </message>
     <message>
+        <source>Did not answer in time</source>
+        <translation>N’a pas répondu à temps</translation>
+    </message>
+    <message>
         <source>Difference</source>
         <translation>Différence</translation>
     </message>
     <message>
         <source>Disk</source>
         <translation>Disque</translation>
+    </message>
+    <message>
+        <source>Dismiss</source>
+        <translation>Fermer</translation>
     </message>
     <message>
         <source>Done</source>
@@ -904,8 +1009,20 @@
         <translation>Chaque méthode est comparée à la meilleure des autres méthodes fédérées.</translation>
     </message>
     <message>
+        <source>Each site reports how many entities of each type its notes have.</source>
+        <translation>Chaque site indique combien d’entités de chaque type ses notes contiennent.</translation>
+    </message>
+    <message>
+        <source>Each site reports how many notes of each specialty it has.</source>
+        <translation>Chaque site indique combien de notes de chaque spécialité il a.</translation>
+    </message>
+    <message>
         <source>Encryption</source>
         <translation>Chiffrement</translation>
+    </message>
+    <message>
+        <source>End and publish</source>
+        <translation>Terminer et publier</translation>
     </message>
     <message>
         <source>End it</source>
@@ -918,6 +1035,10 @@
     <message>
         <source>End the demonstration?</source>
         <translation>Terminer la démonstration&#xa0;?</translation>
+    </message>
+    <message>
+        <source>End the federation with the adapter of round {round}?</source>
+        <translation>Terminer la fédération avec l’adaptateur du tour {round} ?</translation>
     </message>
     <message>
         <source>Ends</source>
@@ -1071,6 +1192,10 @@
         <translation>Première de deux approbations</translation>
     </message>
     <message>
+        <source>Folder</source>
+        <translation>Dossier</translation>
+    </message>
+    <message>
         <source>For every update: {does}.</source>
         <translation>Pour chaque mise à jour&#xa0;: {does}.</translation>
     </message>
@@ -1095,6 +1220,10 @@
         <translation>Trouvés correctement, sur 100, dans {notes}.</translation>
     </message>
     <message>
+        <source>Found one of your own, let this computer serve it, and invite other hospitals.</source>
+        <translation>Fondez la vôtre, hébergez-la sur cet ordinateur et invitez d’autres hôpitaux.</translation>
+    </message>
+    <message>
         <source>Friday</source>
         <translation>vendredi</translation>
     </message>
@@ -1114,6 +1243,26 @@
         <source>GPU {share}, {memory}</source>
         <translation>GPU {share}, {memory}</translation>
     </message>
+    <message>
+        <source>Go on serving</source>
+        <translation>Continuer</translation>
+    </message>
+    <message>
+        <source>Go on serving {federation}?</source>
+        <translation>Continuer à héberger {federation} ?</translation>
+    </message>
+    <message>
+        <source>Go on serving, and close</source>
+        <translation>Continuer, et fermer</translation>
+    </message>
+    <message>
+        <source>Go on waiting</source>
+        <translation>Continuer d’attendre</translation>
+    </message>
+    <message>
+        <source>Go on with the rounds</source>
+        <translation>Continuer les tours</translation>
+    </message>
     <message numerus="yes">
         <source>Half of the change is in %n of {all} layers, most of it in layer {most}.</source>
         <translation>
@@ -1124,6 +1273,14 @@
     <message>
         <source>Hardly protected by differential privacy: its epsilon is too large.</source>
         <translation>À peine protégé par la confidentialité différentielle&#xa0;: son epsilon est trop grand.</translation>
+    </message>
+    <message>
+        <source>Has not come yet</source>
+        <translation>N’est pas encore venu</translation>
+    </message>
+    <message>
+        <source>Has sent</source>
+        <translation>A envoyé</translation>
     </message>
     <message>
         <source>Held. Nothing of this update has left.</source>
@@ -1140,6 +1297,14 @@
     <message>
         <source>Host</source>
         <translation>Organisateur</translation>
+    </message>
+    <message>
+        <source>Host a federation</source>
+        <translation>Héberger une fédération</translation>
+    </message>
+    <message>
+        <source>Hosting</source>
+        <translation>Hébergement</translation>
     </message>
     <message>
         <source>Hosts that this program connected to</source>
@@ -1182,12 +1347,20 @@
         <translation>Identité</translation>
     </message>
     <message>
+        <source>If it stops, sites wait for it; nothing is lost.</source>
+        <translation>S’il s’arrête, les sites l’attendent ; rien n’est perdu.</translation>
+    </message>
+    <message>
         <source>If nobody decides before the round closes, it closes without this site.</source>
         <translation>Si personne ne décide avant la clôture du tour, il se clôt sans ce site.</translation>
     </message>
     <message>
         <source>If the words differ, somebody is intercepting the connection: stop, and tell the host.</source>
         <translation>Si les mots diffèrent, quelqu’un intercepte la connexion : arrêtez, et prévenez l’organisateur.</translation>
+    </message>
+    <message>
+        <source>If they differ, somebody is in between, or it is another computer. Then let nobody in.</source>
+        <translation>S’ils diffèrent, quelqu’un s’interpose, ou c’est un autre ordinateur. Ne laissez alors entrer personne.</translation>
     </message>
     <message>
         <source>Imported from a file</source>
@@ -1202,8 +1375,16 @@
         <translation>En arrière-plan</translation>
     </message>
     <message>
+        <source>In the file: {words}.</source>
+        <translation>Dans le fichier : {words}.</translation>
+    </message>
+    <message>
         <source>In the notes</source>
         <translation>Dans les notes</translation>
+    </message>
+    <message>
+        <source>In this round</source>
+        <translation>Dans ce tour</translation>
     </message>
     <message>
         <source>Inferred: {names}. The parts of these papers that could be read contain no formulas; these methods were designed from their descriptions, and no number here can be compared with theirs.</source>
@@ -1230,8 +1411,32 @@
         <translation>Les données inventées vues à l’entraînement sont connues&#xa0;: une donnée réelle vue aussi souvent le serait aussi.</translation>
     </message>
     <message>
+        <source>Invite a site</source>
+        <translation>Inviter un site</translation>
+    </message>
+    <message>
+        <source>Invite the sites.</source>
+        <translation>Invitez les sites.</translation>
+    </message>
+    <message>
+        <source>Invite {site} anew</source>
+        <translation>Réinviter {site}</translation>
+    </message>
+    <message>
+        <source>Invited</source>
+        <translation>Invité</translation>
+    </message>
+    <message>
+        <source>It becomes the final one, and no round follows. What sites send in this round is not used.</source>
+        <translation>Il devient le final, et aucun tour ne suit. Ce que les sites envoient dans ce tour n’est pas utilisé.</translation>
+    </message>
+    <message>
         <source>It begins as soon as this computer has time for it.</source>
         <translation>Cela commence dès que cet ordinateur est disponible.</translation>
+    </message>
+    <message>
+        <source>It can come with another key then: from another computer, or after it lost its folder.</source>
+        <translation>Il peut alors venir avec une autre clé : d’un autre ordinateur, ou après avoir perdu son dossier.</translation>
     </message>
     <message>
         <source>It can no longer be taken back.</source>
@@ -1244,6 +1449,14 @@
     <message>
         <source>It can no longer be taken back. The coordinator fetches exactly what you approved.</source>
         <translation>L’envoi ne peut plus être annulé. Le coordinateur récupère exactement ce que vous avez approuvé.</translation>
+    </message>
+    <message>
+        <source>It closes at {time}, or once all have answered.</source>
+        <translation>Il se clôt à {time}, ou dès que tous ont répondu.</translation>
+    </message>
+    <message>
+        <source>It closes once all have answered.</source>
+        <translation>Il se clôt dès que tous ont répondu.</translation>
     </message>
     <message>
         <source>It counts until {time}.</source>
@@ -1264,6 +1477,14 @@
     <message>
         <source>It finds nothing yet</source>
         <translation>Il ne trouve encore rien</translation>
+    </message>
+    <message>
+        <source>It finishes at {time} at the latest.</source>
+        <translation>Elle se termine à {time} au plus tard.</translation>
+    </message>
+    <message>
+        <source>It is combined from the updates that have come: {count}.</source>
+        <translation>Il est combiné à partir des mises à jour arrivées : {count}.</translation>
     </message>
     <message>
         <source>It is right for {share:.0%} of pairs of notes, {low:.0%} to {high:.0%} (guessing: 50%); {trained} notes that were trained on, {other} held out.</source>
@@ -1294,6 +1515,10 @@
         <translation>Elle part maintenant.</translation>
     </message>
     <message>
+        <source>It makes you a host of this federation. You need neither a model nor notes for that.</source>
+        <translation>Elle fait de vous un hôte de cette fédération. Il ne vous faut ni modèle ni notes.</translation>
+    </message>
+    <message>
         <source>It starts from the beginning next time. What it has written so far is not kept.</source>
         <translation>La prochaine fois, la réponse recommence au début. Ce qui est déjà écrit n’est pas conservé.</translation>
     </message>
@@ -1306,8 +1531,16 @@
         <translation>C’était commencé et n’est pas arrivé à son terme.</translation>
     </message>
     <message>
+        <source>It will be made.</source>
+        <translation>Il sera créé.</translation>
+    </message>
+    <message>
         <source>Its answer: {option}</source>
         <translation>Sa réponse&#xa0;: {option}</translation>
+    </message>
+    <message>
+        <source>Its connection ends, and no round waits for it any more. What it has sent before still counts.</source>
+        <translation>Sa connexion se termine, et aucun tour ne l’attend plus. Ce qu’il a envoyé avant compte toujours.</translation>
     </message>
     <message>
         <source>Its curves are drawn in grey behind the present ones, and what it had found after as many rounds.</source>
@@ -1322,8 +1555,16 @@
         <translation>Son adaptateur final est sur cet ordinateur. Essayez-le sur une note, à côté du modèle de base.</translation>
     </message>
     <message>
+        <source>Its final adapter is the one of round {round}.</source>
+        <translation>Son adaptateur final est celui du tour {round}.</translation>
+    </message>
+    <message>
         <source>Its own hash</source>
         <translation>Sa propre empreinte</translation>
+    </message>
+    <message>
+        <source>Its people decide</source>
+        <translation>Ses responsables décident</translation>
     </message>
     <message>
         <source>Join</source>
@@ -1336,6 +1577,10 @@
     <message>
         <source>Join one with the invitation that its host gave you, or look at a demonstration first.</source>
         <translation>Rejoignez-en une avec l’invitation que son organisateur vous a donnée, ou regardez d’abord une démonstration.</translation>
+    </message>
+    <message>
+        <source>Keep it</source>
+        <translation>Le garder</translation>
     </message>
     <message>
         <source>Keep taking part</source>
@@ -1374,6 +1619,10 @@
         <translation>Clés de lignes non lues&#xa0;: {keys}.</translation>
     </message>
     <message>
+        <source>Last heard</source>
+        <translation>Dernier signe</translation>
+    </message>
+    <message>
         <source>Layer</source>
         <translation>Couche</translation>
     </message>
@@ -1384,6 +1633,10 @@
     <message>
         <source>Learning rate</source>
         <translation>Taux d’apprentissage</translation>
+    </message>
+    <message>
+        <source>Leave it</source>
+        <translation>La laisser</translation>
     </message>
     <message numerus="yes">
         <source>Leaves in %n second(s)</source>
@@ -1407,6 +1660,10 @@
     <message>
         <source>Let it be sent</source>
         <translation>Laisser partir</translation>
+    </message>
+    <message>
+        <source>Let it go on</source>
+        <translation>Laisser continuer</translation>
     </message>
     <message>
         <source>Loading</source>
@@ -1581,6 +1838,10 @@
         <translation>Suivi</translation>
     </message>
     <message>
+        <source>More than the sites that are expected: no round could close.</source>
+        <translation>Plus que les sites attendus : aucun tour ne pourrait se clore.</translation>
+    </message>
+    <message>
         <source>Most frequent codes</source>
         <translation>Codes les plus fréquents</translation>
     </message>
@@ -1589,12 +1850,20 @@
         <translation>Nom</translation>
     </message>
     <message>
+        <source>New sites</source>
+        <translation>Nouveaux sites</translation>
+    </message>
+    <message>
         <source>Next</source>
         <translation>Suivant</translation>
     </message>
     <message>
         <source>Next try in {time}.</source>
         <translation>Prochain essai dans {time}.</translation>
+    </message>
+    <message>
+        <source>No</source>
+        <translation>Non</translation>
     </message>
     <message>
         <source>No better on {notes}</source>
@@ -1607,6 +1876,10 @@
     <message>
         <source>No code matches this note.</source>
         <translation>Aucun code n’est proche de cette note.</translation>
+    </message>
+    <message>
+        <source>No connection to the coordinator</source>
+        <translation>Pas de connexion au coordinateur</translation>
     </message>
     <message>
         <source>No decision in time</source>
@@ -1637,6 +1910,14 @@
         <translation>Aucun long passage de vos notes n’est ressorti mot pour mot à cause de ce tour.</translation>
     </message>
     <message>
+        <source>No longer look after it</source>
+        <translation>Ne plus la suivre</translation>
+    </message>
+    <message>
+        <source>No longer look after {federation}?</source>
+        <translation>Ne plus suivre {federation} ?</translation>
+    </message>
+    <message>
         <source>No modifiers found.</source>
         <translation>Aucun modificateur trouvé.</translation>
     </message>
@@ -1653,12 +1934,24 @@
         <translation>Aucune page ne contient tous ces mots. Celles-ci en contiennent certains :</translation>
     </message>
     <message>
+        <source>No round begins or closes until it is resumed. No deadline passes.</source>
+        <translation>Aucun tour ne commence ni ne se clôt avant la reprise. Aucun délai ne passe.</translation>
+    </message>
+    <message>
+        <source>No round begins or closes, and no deadline passes, until you resume it. Sites finish what they were asked, and what they send still counts.</source>
+        <translation>Aucun tour ne commence ni ne se clôt, et aucun délai ne passe, jusqu’à ce que vous la repreniez. Les sites finissent ce qui leur a été demandé, et ce qu’ils envoient compte toujours.</translation>
+    </message>
+    <message>
         <source>No round begins or ends until the host lets it go on; there is nothing to do here.</source>
         <translation>Aucun tour ne commence ni ne finit tant que l’organisateur ne la relance pas&#xa0;; il n’y a rien à faire ici.</translation>
     </message>
     <message>
         <source>No summary.</source>
         <translation>Aucun résumé.</translation>
+    </message>
+    <message>
+        <source>Nobody can join with it any more. You can invite this site again.</source>
+        <translation>Personne ne peut plus participer avec. Vous pouvez réinviter ce site.</translation>
     </message>
     <message>
         <source>Nobody has marked this record as reviewed yet.</source>
@@ -1871,12 +2164,32 @@
         <translation>L’une des notes n’a pas le format d’une note.</translation>
     </message>
     <message>
+        <source>Only sites on this computer can join, at {address}.</source>
+        <translation>Seuls les sites de cet ordinateur peuvent participer, à {address}.</translation>
+    </message>
+    <message>
         <source>Only these people may approve: {names}.</source>
         <translation>Seules ces personnes peuvent approuver&#xa0;: {names}.</translation>
     </message>
     <message>
+        <source>Only this computer, to try it out</source>
+        <translation>Cet ordinateur seulement, pour essayer</translation>
+    </message>
+    <message>
         <source>Open the program to see why.</source>
         <translation>Ouvrez le programme pour voir pourquoi.</translation>
+    </message>
+    <message>
+        <source>Other computers cannot find this one by that. Give its name in the network.</source>
+        <translation>Les autres ordinateurs ne trouvent pas celui-ci ainsi. Indiquez son nom sur le réseau.</translation>
+    </message>
+    <message>
+        <source>Other computers, encrypted</source>
+        <translation>Autres ordinateurs, chiffré</translation>
+    </message>
+    <message>
+        <source>Other computers, over the network (encrypted)</source>
+        <translation>D’autres ordinateurs, par le réseau (chiffré)</translation>
     </message>
     <message>
         <source>Other side</source>
@@ -1903,8 +2216,24 @@
         <translation>Patients</translation>
     </message>
     <message>
+        <source>Pause</source>
+        <translation>Pause</translation>
+    </message>
+    <message>
+        <source>Pause the federation?</source>
+        <translation>Suspendre la fédération ?</translation>
+    </message>
+    <message>
         <source>Paused</source>
         <translation>En pause</translation>
+    </message>
+    <message>
+        <source>Paused at the site</source>
+        <translation>En pause sur le site</translation>
+    </message>
+    <message>
+        <source>Paused by a host</source>
+        <translation>Suspendue par un hôte</translation>
     </message>
     <message>
         <source>Performance drift</source>
@@ -1933,6 +2262,10 @@
     <message>
         <source>Plain text</source>
         <translation>Texte brut</translation>
+    </message>
+    <message>
+        <source>Plain text is learned without labels and goes with nothing else: choose it alone.</source>
+        <translation>Le texte brut s’apprend sans annotations et ne va avec rien d’autre : choisissez-le seul.</translation>
     </message>
     <message>
         <source>Plan received</source>
@@ -1973,6 +2306,10 @@
     <message>
         <source>Production</source>
         <translation>Production</translation>
+    </message>
+    <message>
+        <source>Production: what comes of it is meant to be used</source>
+        <translation>Production : le résultat est destiné à être utilisé</translation>
     </message>
     <message>
         <source>Program</source>
@@ -2121,6 +2458,18 @@
         <translation>Retrait</translation>
     </message>
     <message>
+        <source>Remove the site</source>
+        <translation>Retirer le site</translation>
+    </message>
+    <message>
+        <source>Remove {site}?</source>
+        <translation>Retirer {site} ?</translation>
+    </message>
+    <message>
+        <source>Removed</source>
+        <translation>Retiré</translation>
+    </message>
+    <message>
         <source>Request to join refused</source>
         <translation>Demande de participation refusée</translation>
     </message>
@@ -2131,6 +2480,10 @@
     <message>
         <source>Result</source>
         <translation>Résultat</translation>
+    </message>
+    <message>
+        <source>Resume it, and its sites are asked once more.</source>
+        <translation>Reprenez-le, et ses sites sont sollicités une fois encore.</translation>
     </message>
     <message>
         <source>Review</source>
@@ -2173,12 +2526,20 @@
         <translation>Tour {round}</translation>
     </message>
     <message>
+        <source>Round {round} has stopped: too few sites have sent</source>
+        <translation>Le tour {round} s’est arrêté : trop peu de sites ont envoyé</translation>
+    </message>
+    <message>
         <source>Round {round} is finished</source>
         <translation>Le tour {round} est terminé</translation>
     </message>
     <message>
         <source>Round {round} of {rounds}</source>
         <translation>Tour {round} sur {rounds}</translation>
+    </message>
+    <message>
+        <source>Round {round} of {rounds} needs {quorum} updates.</source>
+        <translation>Le tour {round} sur {rounds} a besoin de {quorum} mises à jour.</translation>
     </message>
     <message>
         <source>Round {round}.</source>
@@ -2325,6 +2686,14 @@
         <translation>Envoi de l’adaptateur</translation>
     </message>
     <message>
+        <source>Sends</source>
+        <translation>Envoie</translation>
+    </message>
+    <message>
+        <source>Sends nothing in this round</source>
+        <translation>N’envoie rien dans ce tour</translation>
+    </message>
+    <message>
         <source>Sent</source>
         <translation>Envoyé</translation>
     </message>
@@ -2369,8 +2738,20 @@
         <translation>Clé d’un site remplacée</translation>
     </message>
     <message>
+        <source>Sites can join while this computer is on. They find it by the address in their invitations.</source>
+        <translation>Les sites peuvent participer tant que cet ordinateur est allumé. Ils le trouvent à l’adresse de leur invitation.</translation>
+    </message>
+    <message>
         <source>Sites expected</source>
         <translation>Sites attendus</translation>
+    </message>
+    <message>
+        <source>Sites wait for it. Nothing is lost: once it runs again, everything goes on where it was.</source>
+        <translation>Les sites l’attendent. Rien n’est perdu : dès qu’elle reprend, tout continue où c’en était.</translation>
+    </message>
+    <message>
+        <source>Sites wait until you serve it again. Nothing is lost: everything goes on where it was, and what they are training goes on at the sites.</source>
+        <translation>Les sites attendent que vous la remettiez en service. Rien n’est perdu : tout continue où c’en était, et les entraînements en cours se poursuivent sur les sites.</translation>
     </message>
     <message>
         <source>Size</source>
@@ -2409,8 +2790,16 @@
         <translation>État</translation>
     </message>
     <message>
+        <source>Stay</source>
+        <translation>Rester</translation>
+    </message>
+    <message>
         <source>Stay in the tray</source>
         <translation>Rester près de l’horloge</translation>
+    </message>
+    <message>
+        <source>Stay its host</source>
+        <translation>Rester son hôte</translation>
     </message>
     <message>
         <source>Stay open</source>
@@ -2435,6 +2824,18 @@
     <message>
         <source>Stop and close</source>
         <translation>Arrêter et fermer</translation>
+    </message>
+    <message>
+        <source>Stop serving</source>
+        <translation>Arrêter</translation>
+    </message>
+    <message>
+        <source>Stop serving the federation?</source>
+        <translation>Arrêter d’héberger la fédération ?</translation>
+    </message>
+    <message>
+        <source>Stop serving, and close</source>
+        <translation>Arrêter, et fermer</translation>
     </message>
     <message>
         <source>Stop taking part</source>
@@ -2477,8 +2878,20 @@
         <translation>Annuler l’envoi</translation>
     </message>
     <message>
+        <source>Take back the invitation of {site}?</source>
+        <translation>Retirer l’invitation de {site} ?</translation>
+    </message>
+    <message>
+        <source>Take it back</source>
+        <translation>La retirer</translation>
+    </message>
+    <message>
         <source>Take part</source>
         <translation>Participer</translation>
+    </message>
+    <message>
+        <source>Take part at once</source>
+        <translation>Participent aussitôt</translation>
     </message>
     <message>
         <source>Take part in {federation}?</source>
@@ -2511,6 +2924,10 @@
     <message>
         <source>Test run</source>
         <translation>Essai</translation>
+    </message>
+    <message>
+        <source>Test: what comes of it does not count</source>
+        <translation>Test : le résultat ne compte pas</translation>
     </message>
     <message>
         <source>That needs counts of specialties or types, which this federation does not share.</source>
@@ -2598,6 +3015,10 @@
         <translation>Le coordinateur</translation>
     </message>
     <message>
+        <source>The coordinator can run on without this window: rounds go on, and you find it again at the next start. It runs until you stop it, log out, or switch the computer off.</source>
+        <translation>Le coordinateur peut continuer sans cette fenêtre : les tours se poursuivent et vous le retrouvez au prochain démarrage. Il tourne jusqu’à ce que vous l’arrêtiez, fermiez la session ou éteigniez l’ordinateur.</translation>
+    </message>
+    <message>
         <source>The coordinator cannot see this update alone: only the sum of the masked adapters of these sites can be opened. All numbers leave as they are.</source>
         <translation>Le coordinateur ne peut pas voir cette mise à jour seule&#xa0;: seule la somme des adaptateurs masqués de ces sites peut être ouverte. Tous les nombres sortent tels quels.</translation>
     </message>
@@ -2614,6 +3035,14 @@
         <translation>Le coordinateur ne répond pas. Vous pourrez décider dès qu’il répondra.</translation>
     </message>
     <message>
+        <source>The coordinator does not let you in</source>
+        <translation>Le coordinateur ne vous laisse pas entrer</translation>
+    </message>
+    <message>
+        <source>The coordinator ends what it is at…</source>
+        <translation>Le coordinateur termine ce qu’il fait…</translation>
+    </message>
+    <message>
         <source>The coordinator fetches exactly what you approved.</source>
         <translation>Le coordinateur récupère exactement ce que vous avez approuvé.</translation>
     </message>
@@ -2624,6 +3053,10 @@
     <message>
         <source>The coordinator has it; the receipt is kept. Waiting for others.</source>
         <translation>Le coordinateur l’a reçue&#xa0;; l’accusé de réception est conservé. En attente des autres.</translation>
+    </message>
+    <message>
+        <source>The coordinator has stopped by itself</source>
+        <translation>Le coordinateur s’est arrêté de lui-même</translation>
     </message>
     <message>
         <source>The coordinator has to wait</source>
@@ -2638,6 +3071,10 @@
         <translation>Le coordinateur a refusé la mise à jour</translation>
     </message>
     <message>
+        <source>The coordinator starts…</source>
+        <translation>Le coordinateur démarre…</translation>
+    </message>
+    <message>
         <source>The coordinator will know this site by this name.</source>
         <translation>Le coordinateur connaîtra ce site sous ce nom.</translation>
     </message>
@@ -2650,6 +3087,14 @@
         <translation>L’encodage n’est pas indiqué&#xa0;; il a été supposé être {what}. Vérifiez quelques lettres accentuées.</translation>
     </message>
     <message>
+        <source>The federation finishes with the scores that have come.</source>
+        <translation>La fédération se termine avec les scores arrivés.</translation>
+    </message>
+    <message>
+        <source>The federation goes on without you. To look after it again you need another invitation as a host.</source>
+        <translation>La fédération continue sans vous. Pour la suivre de nouveau, il vous faut une autre invitation comme hôte.</translation>
+    </message>
+    <message>
         <source>The federation has finished</source>
         <translation>La fédération est terminée</translation>
     </message>
@@ -2660,6 +3105,18 @@
     <message>
         <source>The federation has stopped</source>
         <translation>La fédération s’est arrêtée</translation>
+    </message>
+    <message>
+        <source>The federation is not served now</source>
+        <translation>La fédération n’est pas en service</translation>
+    </message>
+    <message>
+        <source>The federation is served at {address}</source>
+        <translation>La fédération est en service à {address}</translation>
+    </message>
+    <message>
+        <source>The federation is served on this computer</source>
+        <translation>La fédération est en service sur cet ordinateur</translation>
     </message>
     <message>
         <source>The federation&apos;s final adapter is scored on example test notes of {site}.</source>
@@ -2684,6 +3141,18 @@
     <message>
         <source>The final adapter, on {notes} that were never used for training.</source>
         <translation>L’adaptateur final, sur {notes} qu’aucun entraînement n’a vues.</translation>
+    </message>
+    <message>
+        <source>The first round begins once all are there, and at {time} with those who are.</source>
+        <translation>Le premier tour commence dès que tous sont là, et à {time} avec ceux qui y sont.</translation>
+    </message>
+    <message>
+        <source>The first round begins once {expected} sites have joined.</source>
+        <translation>Le premier tour commence dès que {expected} sites participent.</translation>
+    </message>
+    <message>
+        <source>The first round begins with the sites that have joined. Others can join later, for the next one.</source>
+        <translation>Le premier tour commence avec les sites qui participent. D’autres peuvent venir plus tard, pour le suivant.</translation>
     </message>
     <message>
         <source>The first round opens once all of them are.</source>
@@ -2716,6 +3185,10 @@
     <message>
         <source>The key {what} is not read.</source>
         <translation>La clé {what} n’est pas lue.</translation>
+    </message>
+    <message>
+        <source>The last round is done; the final adapter is being scored</source>
+        <translation>Le dernier tour est fini ; l’adaptateur final est en cours d’évaluation</translation>
     </message>
     <message>
         <source>The mean of tasks is the mean of these, after the last round: {names}.</source>
@@ -2794,6 +3267,10 @@
         <translation>Le programme se ferme. La mise à jour sera là au prochain démarrage.</translation>
     </message>
     <message>
+        <source>The program keeps trying.</source>
+        <translation>Le programme continue d’essayer.</translation>
+    </message>
+    <message>
         <source>The question could not be asked: the note and the question are too long.</source>
         <translation>La question n’a pas pu être posée&#xa0;: la note et la question sont trop longues.</translation>
     </message>
@@ -2839,6 +3316,10 @@
     <message>
         <source>The round is closing</source>
         <translation>Le tour est en train de se clore</translation>
+    </message>
+    <message>
+        <source>The round waits for nobody else.</source>
+        <translation>Le tour n’attend plus personne.</translation>
     </message>
     <message>
         <source>The same is true of {cells} and {count:,} more.</source>
@@ -2888,6 +3369,10 @@
             <numerusform>Les deux registres concordent&#xa0;: %n empreinte que l’un détient de l’autre a été retrouvée.</numerusform>
             <numerusform>Les deux registres concordent&#xa0;: les %n empreintes que l’un détient de l’autre ont toutes été retrouvées.</numerusform>
         </translation>
+    </message>
+    <message>
+        <source>The updates of round {round} are being combined</source>
+        <translation>Les mises à jour du tour {round} sont en cours de combinaison</translation>
     </message>
     <message>
         <source>The whole change is {times:.1f} times as large as in round {round}.</source>
@@ -2946,12 +3431,20 @@
         <translation>Ces notes ne sont pas encore réparties. {kept} Les lignes inutilisables sont laissées de côté.</translation>
     </message>
     <message>
+        <source>These settings</source>
+        <translation>Ces réglages</translation>
+    </message>
+    <message>
         <source>This adapter reveals something about your notes. Keep it here unless that would not matter.</source>
         <translation>Cet adaptateur révèle quelque chose de vos notes. Gardez-le ici, sauf si cela n’a pas d’importance.</translation>
     </message>
     <message>
         <source>This becomes an entry of the record too, with your name and the time. It cannot be taken out again.</source>
         <translation>Ceci devient aussi une entrée du registre, avec votre nom et l’heure. On ne peut plus l’en retirer.</translation>
+    </message>
+    <message>
+        <source>This cannot be undone.</source>
+        <translation>C’est irréversible.</translation>
     </message>
     <message>
         <source>This cannot continue</source>
@@ -2966,12 +3459,28 @@
         <translation>Cet ordinateur n’a pas pu être maintenu éveillé : son système n’offre aucun moyen de le demander. Réglez-le pour qu’il ne se mette pas en veille tout seul.</translation>
     </message>
     <message>
+        <source>This computer does not know itself by it. Right if your network leads it here: {known}.</source>
+        <translation>Cet ordinateur ne se connaît pas sous ce nom. C’est correct si votre réseau le mène ici : {known}.</translation>
+    </message>
+    <message>
         <source>This computer is busy; the note is read when that is done.</source>
         <translation>Cet ordinateur est occupé&#xa0;; la note sera lue ensuite.</translation>
     </message>
     <message>
         <source>This computer is finishing something else first.</source>
         <translation>Cet ordinateur termine d’abord autre chose.</translation>
+    </message>
+    <message>
+        <source>This computer is in no network now. Connect it, or try the federation out on this computer alone.</source>
+        <translation>Cet ordinateur n’est sur aucun réseau. Connectez-le, ou essayez la fédération sur cet ordinateur seul.</translation>
+    </message>
+    <message>
+        <source>This computer only</source>
+        <translation>Cet ordinateur seulement</translation>
+    </message>
+    <message>
+        <source>This computer serves {federation}. Stop that first, to be a host of another federation.</source>
+        <translation>Cet ordinateur héberge {federation}. Arrêtez-la d’abord, pour être l’hôte d’une autre fédération.</translation>
     </message>
     <message>
         <source>This computer stays awake while it trains.</source>
@@ -3046,6 +3555,10 @@
         <translation>Les notes de ce site ressemblent beaucoup à celles de la fédération.</translation>
     </message>
     <message>
+        <source>This takes some seconds.</source>
+        <translation>Cela prend quelques secondes.</translation>
+    </message>
+    <message>
         <source>This update is {times:.1f} times as large as your last one. An error in the notes or a learning rate that is too high can cause this.</source>
         <translation>Cette mise à jour est {times:.1f} fois plus grande que votre précédente. Une erreur dans les notes ou un taux d’apprentissage trop élevé peut en être la cause.</translation>
     </message>
@@ -3072,6 +3585,10 @@
     <message>
         <source>To</source>
         <translation>Destinataire</translation>
+    </message>
+    <message>
+        <source>To let it in again, invite it once more.</source>
+        <translation>Pour le laisser revenir, invitez-le de nouveau.</translation>
     </message>
     <message>
         <source>To score rounds with</source>
@@ -3178,6 +3695,10 @@
         <translation>L’entraînement s’arrête au pas en cours, est enregistré, et continue quand vous rouvrez le programme.</translation>
     </message>
     <message>
+        <source>Trains</source>
+        <translation>Entraîne</translation>
+    </message>
+    <message>
         <source>Try a model</source>
         <translation>Essayer un modèle</translation>
     </message>
@@ -3254,6 +3775,18 @@
         <translation>Versions</translation>
     </message>
     <message>
+        <source>Wait for more sites</source>
+        <translation>Attendre d’autres sites</translation>
+    </message>
+    <message>
+        <source>Wait no longer for scores?</source>
+        <translation>Ne plus attendre les scores ?</translation>
+    </message>
+    <message>
+        <source>Wait until you have compared six words</source>
+        <translation>Attendent que vous ayez comparé six mots</translation>
+    </message>
+    <message>
         <source>Waiting</source>
         <translation>En attente</translation>
     </message>
@@ -3272,6 +3805,10 @@
     <message>
         <source>Waiting for the coordinator; nothing has left yet. It can no longer be taken back.</source>
         <translation>En attente du coordinateur&#xa0;; rien n’est encore sorti. L’envoi ne peut plus être annulé.</translation>
+    </message>
+    <message>
+        <source>Waiting for the first site</source>
+        <translation>En attente du premier site</translation>
     </message>
     <message>
         <source>Waiting for the first step</source>
@@ -3298,6 +3835,18 @@
         <translation>En attente de votre décision</translation>
     </message>
     <message>
+        <source>Waiting to be confirmed</source>
+        <translation>En attente de confirmation</translation>
+    </message>
+    <message>
+        <source>Waits for the round</source>
+        <translation>Attend le tour</translation>
+    </message>
+    <message>
+        <source>Waits for you to confirm it</source>
+        <translation>Attend votre confirmation</translation>
+    </message>
+    <message>
         <source>Waits until {time}</source>
         <translation>Attend jusqu’à {time}</translation>
     </message>
@@ -3316,6 +3865,10 @@
     <message>
         <source>What for</source>
         <translation>Dans quel but</translation>
+    </message>
+    <message>
+        <source>What has been done so far is kept.</source>
+        <translation>Ce qui a été fait jusqu’ici est conservé.</translation>
     </message>
     <message>
         <source>What identifies it</source>
@@ -3354,6 +3907,10 @@
         <translation>Ce qui a été essayé ici n’a rien trouvé dans cet adaptateur. Cela ne prouve pas qu’il n’y a rien.</translation>
     </message>
     <message>
+        <source>What you see below is from before.</source>
+        <translation>Ce qui figure ci-dessous date d’avant.</translation>
+    </message>
+    <message>
         <source>When</source>
         <translation>Quand</translation>
     </message>
@@ -3372,6 +3929,14 @@
     <message>
         <source>Who</source>
         <translation>Qui</translation>
+    </message>
+    <message>
+        <source>Who can reach it</source>
+        <translation>Qui peut l’atteindre</translation>
+    </message>
+    <message>
+        <source>Who runs the coordinator compares six words with you by phone, and then lets you in.</source>
+        <translation>La personne qui gère le coordinateur compare six mots avec vous par téléphone, puis vous laisse entrer.</translation>
     </message>
     <message>
         <source>With an adapter, what it finds is shown here, beside the model.</source>
@@ -3466,6 +4031,10 @@
         <translation>Écrit une fois fait.</translation>
     </message>
     <message>
+        <source>Yes</source>
+        <translation>Oui</translation>
+    </message>
+    <message>
         <source>You approved it</source>
         <translation>Vous l’avez approuvée</translation>
     </message>
@@ -3556,6 +4125,10 @@
     <message>
         <source>Your invitation</source>
         <translation>Votre invitation</translation>
+    </message>
+    <message>
+        <source>Your name there</source>
+        <translation>Votre nom là-bas</translation>
     </message>
     <message>
         <source>Your notes</source>
@@ -3922,6 +4495,10 @@
         <translation>perte sur les notes communes</translation>
     </message>
     <message>
+        <source>loss {value:.2f}</source>
+        <translation>perte {value:.2f}</translation>
+    </message>
+    <message>
         <source>lower</source>
         <translation>plus bas</translation>
     </message>
@@ -4028,6 +4605,10 @@
     <message>
         <source>nothing found</source>
         <translation>rien trouvé</translation>
+    </message>
+    <message>
+        <source>now</source>
+        <translation>maintenant</translation>
     </message>
     <message>
         <source>one seed, no interval</source>
@@ -4428,6 +5009,10 @@
         <translation>{hours} h {rest:02d} min</translation>
     </message>
     <message>
+        <source>{joined} of {expected} sites have joined</source>
+        <translation>{joined} sites sur {expected} participent</translation>
+    </message>
+    <message>
         <source>{kept:,} of {all:,} marked entities count.</source>
         <translation>{kept:,} entités annotées sur {all:,} comptent.</translation>
     </message>
@@ -4480,6 +5065,14 @@
         <translation>{notes} ({n:,})</translation>
     </message>
     <message>
+        <source>{name} (a new key)</source>
+        <translation>{name} (nouvelle clé)</translation>
+    </message>
+    <message>
+        <source>{name} (as a host)</source>
+        <translation>{name} (comme hôte)</translation>
+    </message>
+    <message>
         <source>{name} is more frequent here: {own} against {federation} in the federation.</source>
         <translation>{name} est plus fréquent ici&#xa0;: {own} contre {federation} dans la fédération.</translation>
     </message>
@@ -4528,6 +5121,10 @@
         <translation>{seconds} s</translation>
     </message>
     <message>
+        <source>{sent} of {asked} sites have sent</source>
+        <translation>{sent} sites sur {asked} ont envoyé</translation>
+    </message>
+    <message>
         <source>{share} of the full model</source>
         <translation>{share} du modèle complet</translation>
     </message>
@@ -4548,8 +5145,16 @@
         <translation>{site} seul</translation>
     </message>
     <message>
+        <source>{site} can no longer take part.</source>
+        <translation>{site} ne peut plus participer.</translation>
+    </message>
+    <message>
         <source>{site} computes first; the sites share this computer.</source>
         <translation>{site} calcule d’abord&#xa0;; les sites partagent cet ordinateur.</translation>
+    </message>
+    <message>
+        <source>{site} is admitted.</source>
+        <translation>{site} est admis.</translation>
     </message>
     <message>
         <source>{some} of {all}</source>
@@ -4622,6 +5227,17 @@
     <message>
         <source>{words} ({task})</source>
         <translation>{words} ({task})</translation>
+    </message>
+    <message numerus="yes">
+        <source>{words}, no progress for %n min</source>
+        <translation>
+            <numerusform>{words}, aucun progrès depuis %n min</numerusform>
+            <numerusform>{words}, aucun progrès depuis %n min</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>{word} is a type already.</source>
+        <translation>{word} est déjà un type.</translation>
     </message>
     <message>
         <source>± is the standard deviation over seeds.</source>
@@ -4894,6 +5510,21 @@
     </message>
 </context>
 <context>
+    <name>ConfirmDialog</name>
+    <message>
+        <source>Not now</source>
+        <translation>Pas maintenant</translation>
+    </message>
+    <message>
+        <source>They are the same: admit</source>
+        <translation>Ils sont identiques : admettre</translation>
+    </message>
+    <message>
+        <source>They differ: shut it out</source>
+        <translation>Ils diffèrent : exclure</translation>
+    </message>
+</context>
+<context>
     <name>ConnectionsCard</name>
     <message>
         <source>A check</source>
@@ -4956,10 +5587,6 @@
 <context>
     <name>DemonstrationDialog</name>
     <message>
-        <source>About this method</source>
-        <translation>À propos de cette méthode</translation>
-    </message>
-    <message>
         <source>Advanced</source>
         <translation>Avancé</translation>
     </message>
@@ -4970,10 +5597,6 @@
     <message>
         <source>Make my site memorise a few notes, to see a warning</source>
         <translation>Faire apprendre quelques notes par cœur à mon site, pour voir un avertissement</translation>
-    </message>
-    <message>
-        <source>Method</source>
-        <translation>Méthode</translation>
     </message>
     <message>
         <source>Start</source>
@@ -5171,6 +5794,13 @@
     </message>
 </context>
 <context>
+    <name>FactsCard</name>
+    <message>
+        <source>This coordinator</source>
+        <translation>Ce coordinateur</translation>
+    </message>
+</context>
+<context>
     <name>FaultDialog</name>
     <message>
         <source>Copy details</source>
@@ -5205,6 +5835,17 @@
     </message>
 </context>
 <context>
+    <name>FilesCard</name>
+    <message>
+        <source>What is written</source>
+        <translation>Ce qui est écrit</translation>
+    </message>
+    <message>
+        <source>federation.toml, which all sites agree on, and the adapter that the first round begins with: the same files as by fedmed-desktop --new-federation. You can read the first one, and move both to a server.</source>
+        <translation>federation.toml, sur lequel tous les sites s’accordent, et l’adaptateur par lequel commence le premier tour : les mêmes fichiers qu’avec fedmed-desktop --new-federation. Vous pouvez lire le premier, et déplacer les deux sur un serveur.</translation>
+    </message>
+</context>
+<context>
     <name>FindingBox</name>
     <message>
         <source>I have seen this</source>
@@ -5224,6 +5865,169 @@
     <message>
         <source>Looking… This takes some seconds; up to a minute where nothing answers.</source>
         <translation>Vérification… Cela prend quelques secondes&#xa0;; jusqu’à une minute si rien ne répond.</translation>
+    </message>
+</context>
+<context>
+    <name>FormPanel</name>
+    <message>
+        <source>A round closes with so many updates at least.</source>
+        <translation>Un tour se clôt avec au moins autant de mises à jour.</translation>
+    </message>
+    <message>
+        <source>Address of this computer</source>
+        <translation>Adresse de cet ordinateur</translation>
+    </message>
+    <message>
+        <source>Advanced</source>
+        <translation>Avancé</translation>
+    </message>
+    <message>
+        <source>Also words of your own, separated by commas.</source>
+        <translation>Vos propres mots aussi, séparés par des virgules.</translation>
+    </message>
+    <message>
+        <source>Another model, in a folder of this computer</source>
+        <translation>Un autre modèle, dans un dossier de cet ordinateur</translation>
+    </message>
+    <message>
+        <source>Confirm each new site</source>
+        <translation>Confirmer chaque nouveau site</translation>
+    </message>
+    <message>
+        <source>Every site needs the same files.</source>
+        <translation>Chaque site a besoin des mêmes fichiers.</translation>
+    </message>
+    <message>
+        <source>Every site sees it.</source>
+        <translation>Chaque site le voit.</translation>
+    </message>
+    <message>
+        <source>Every site sees this word above its pages.</source>
+        <translation>Chaque site voit ce mot au-dessus de ses pages.</translation>
+    </message>
+    <message>
+        <source>Folder of the federation</source>
+        <translation>Dossier de la fédération</translation>
+    </message>
+    <message>
+        <source>Hours that a round may take</source>
+        <translation>Heures que peut durer un tour</translation>
+    </message>
+    <message>
+        <source>How it goes</source>
+        <translation>Déroulement</translation>
+    </message>
+    <message>
+        <source>In each, every site trains once and decides once.</source>
+        <translation>À chacun, chaque site entraîne et décide une fois.</translation>
+    </message>
+    <message>
+        <source>It keeps all that the federation needs.</source>
+        <translation>Il contient tout ce dont la fédération a besoin.</translation>
+    </message>
+    <message>
+        <source>It waits until you have compared six words with it by phone: nobody is in between then.</source>
+        <translation>Il attend que vous ayez comparé six mots avec lui par téléphone : alors personne ne s’interpose.</translation>
+    </message>
+    <message>
+        <source>Language model</source>
+        <translation>Modèle de langue</translation>
+    </message>
+    <message>
+        <source>Looking…</source>
+        <translation>Lecture…</translation>
+    </message>
+    <message>
+        <source>Model folder</source>
+        <translation>Dossier du modèle</translation>
+    </message>
+    <message>
+        <source>Modifiers of these</source>
+        <translation>Attributs de ces entités</translation>
+    </message>
+    <message>
+        <source>Name of the federation</source>
+        <translation>Nom de la fédération</translation>
+    </message>
+    <message>
+        <source>Port</source>
+        <translation>Port</translation>
+    </message>
+    <message>
+        <source>Public notes</source>
+        <translation>Notes publiques</translation>
+    </message>
+    <message>
+        <source>Riverside federation</source>
+        <translation>Riverside federation</translation>
+    </message>
+    <message>
+        <source>Rounds</source>
+        <translation>Tours</translation>
+    </message>
+    <message>
+        <source>Sites call it: it stands in their invitations.</source>
+        <translation>Les sites l’appellent : elle figure dans leur invitation.</translation>
+    </message>
+    <message>
+        <source>Sites that a round needs</source>
+        <translation>Sites nécessaires à un tour</translation>
+    </message>
+    <message>
+        <source>Sites that are expected</source>
+        <translation>Sites attendus</translation>
+    </message>
+    <message>
+        <source>Something above is not right yet.</source>
+        <translation>Un élément ci-dessus n’est pas encore correct.</translation>
+    </message>
+    <message>
+        <source>Something above is still empty.</source>
+        <translation>Un champ ci-dessus est encore vide.</translation>
+    </message>
+    <message>
+        <source>The first round waits for so many.</source>
+        <translation>Le premier tour en attend autant.</translation>
+    </message>
+    <message>
+        <source>The small model that comes with the program</source>
+        <translation>Le petit modèle fourni avec le programme</translation>
+    </message>
+    <message>
+        <source>Then it closes, if enough sites have sent.</source>
+        <translation>Il se clôt alors, si assez de sites ont envoyé.</translation>
+    </message>
+    <message>
+        <source>This method measures updates on notes that all sites may read. None may be a patient&apos;s.</source>
+        <translation>Cette méthode mesure les mises à jour sur des notes que tous les sites peuvent lire. Aucune ne doit être celle d’un patient.</translation>
+    </message>
+    <message>
+        <source>Types of entities</source>
+        <translation>Types d’entités</translation>
+    </message>
+    <message>
+        <source>What is learned</source>
+        <translation>Ce qui s’apprend</translation>
+    </message>
+    <message>
+        <source>What it is for</source>
+        <translation>À quoi elle sert</translation>
+    </message>
+    <message>
+        <source>Where it is served</source>
+        <translation>Où elle est hébergée</translation>
+    </message>
+    <message>
+        <source>Who can take part</source>
+        <translation>Qui peut participer</translation>
+    </message>
+    <message>
+        <source>Words of your own, separated by commas. Each site says which of its types is which of these.</source>
+        <translation>Vos propres mots, séparés par des virgules. Chaque site dit auquel d’entre eux correspond chacun de ses types.</translation>
+    </message>
+    <message>
+        <source>Your firewall must let sites in there.</source>
+        <translation>Votre pare-feu doit y laisser entrer les sites.</translation>
     </message>
 </context>
 <context>
@@ -5395,6 +6199,72 @@
     </message>
 </context>
 <context>
+    <name>HostStoryCard</name>
+    <message>
+        <source>This computer must be on, and sites must reach it, whenever a round goes on. It needs no GPU and no notes.</source>
+        <translation>Cet ordinateur doit être allumé et accessible aux sites tant qu’un tour est en cours. Il ne lui faut ni GPU ni notes.</translation>
+    </message>
+    <message>
+        <source>What arrives here is what each site has approved: adapters, counts and scores. Never the words of notes.</source>
+        <translation>Il n’arrive ici que ce que chaque site a approuvé : adaptateurs, nombres et scores. Jamais les mots des notes.</translation>
+    </message>
+    <message>
+        <source>What hosting means</source>
+        <translation>Ce que signifie héberger</translation>
+    </message>
+    <message>
+        <source>You invite each site, by a line, a file or a QR code. Nobody else can come in.</source>
+        <translation>Vous invitez chaque site, par une ligne, un fichier ou un code QR. Personne d’autre ne peut entrer.</translation>
+    </message>
+</context>
+<context>
+    <name>HostingPage</name>
+    <message>
+        <source>A federation</source>
+        <translation>Une fédération</translation>
+    </message>
+    <message>
+        <source>About hosting</source>
+        <translation>À propos de l’hébergement</translation>
+    </message>
+    <message>
+        <source>Back</source>
+        <translation>Retour</translation>
+    </message>
+    <message>
+        <source>Decide what hospitals learn together. This computer then calls the rounds and combines.</source>
+        <translation>Décidez de ce que les hôpitaux apprennent ensemble. Cet ordinateur lance ensuite les tours et combine.</translation>
+    </message>
+    <message>
+        <source>Found the federation</source>
+        <translation>Fonder la fédération</translation>
+    </message>
+    <message>
+        <source>Host a federation</source>
+        <translation>Héberger une fédération</translation>
+    </message>
+    <message>
+        <source>No longer look after it…</source>
+        <translation>Ne plus la suivre…</translation>
+    </message>
+    <message>
+        <source>Reading the model, and writing…</source>
+        <translation>Lecture du modèle et écriture…</translation>
+    </message>
+    <message>
+        <source>You are a host of this federation; another computer serves it.</source>
+        <translation>Vous êtes un hôte de cette fédération ; un autre ordinateur l’héberge.</translation>
+    </message>
+    <message>
+        <source>You host this federation, as a test.</source>
+        <translation>Vous hébergez cette fédération, à titre de test.</translation>
+    </message>
+    <message>
+        <source>You host this federation.</source>
+        <translation>Vous hébergez cette fédération.</translation>
+    </message>
+</context>
+<context>
     <name>IdentityCard</name>
     <message>
         <source>Compare these six words with the host by phone</source>
@@ -5445,6 +6315,84 @@
     </message>
 </context>
 <context>
+    <name>InviteDialog</name>
+    <message>
+        <source>All numbers of this site stand under it.</source>
+        <translation>Tous les chiffres de ce site figurent sous ce nom.</translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation>Annuler</translation>
+    </message>
+    <message>
+        <source>It can be used for</source>
+        <translation>Elle est valable</translation>
+    </message>
+    <message>
+        <source>Make the invitation</source>
+        <translation>Créer l’invitation</translation>
+    </message>
+    <message>
+        <source>Mercy General</source>
+        <translation>Mercy General</translation>
+    </message>
+    <message>
+        <source>Name of the site</source>
+        <translation>Nom du site</translation>
+    </message>
+</context>
+<context>
+    <name>InvitedPanel</name>
+    <message>
+        <source>Copied</source>
+        <translation>Copié</translation>
+    </message>
+    <message>
+        <source>Copy the line</source>
+        <translation>Copier la ligne</translation>
+    </message>
+    <message>
+        <source>Invitation</source>
+        <translation>Invitation</translation>
+    </message>
+    <message>
+        <source>QR code of the invitation of {site}</source>
+        <translation>Code QR de l’invitation de {site}</translation>
+    </message>
+    <message>
+        <source>Save the QR code</source>
+        <translation>Enregistrer le code QR</translation>
+    </message>
+    <message>
+        <source>Save the QR code…</source>
+        <translation>Enregistrer le code QR…</translation>
+    </message>
+    <message>
+        <source>Save the file…</source>
+        <translation>Enregistrer le fichier…</translation>
+    </message>
+    <message>
+        <source>Save the invitation</source>
+        <translation>Enregistrer l’invitation</translation>
+    </message>
+    <message>
+        <source>Saved as {path}.</source>
+        <translation>Enregistré sous {path}.</translation>
+    </message>
+    <message>
+        <source>Send the line, the file or the picture to {site}, by a way that nobody else reads: whoever has it can join as {site}. It works once, until {time}.</source>
+        <translation>Envoyez la ligne, le fichier ou l’image à {site}, par une voie que personne d’autre ne lit : qui l’a peut participer comme {site}. Elle sert une fois, jusqu’à {time}.</translation>
+    </message>
+    <message>
+        <source>There they choose Join. Then compare six words by phone; if they differ, remove the site.</source>
+        <translation>Là-bas, on choisit Participer. Comparez ensuite six mots par téléphone ; s’ils diffèrent, retirez le site.</translation>
+    </message>
+    <message>
+        <source>There they choose Join. Then they wait here, until you have compared six words and confirmed.</source>
+        <translation>Là-bas, on choisit Participer. Le site attend alors ici, jusqu’à ce que vous ayez comparé six mots et confirmé.</translation>
+    </message>
+</context>
+<context>
     <name>JoinPage</name>
     <message>
         <source>A small file that says which of the federation&apos;s types each of yours is.</source>
@@ -5467,12 +6415,20 @@
         <translation>Tout est nécessaire, sauf la table des types.</translation>
     </message>
     <message>
+        <source>Host one instead</source>
+        <translation>En héberger une plutôt</translation>
+    </message>
+    <message>
         <source>Join</source>
         <translation>Rejoindre</translation>
     </message>
     <message>
         <source>Join a federation</source>
         <translation>Rejoindre une fédération</translation>
+    </message>
+    <message>
+        <source>Look after it</source>
+        <translation>La suivre</translation>
     </message>
     <message>
         <source>Looking…</source>
@@ -5615,6 +6571,17 @@
     <message>
         <source>Usual text size</source>
         <translation>Taille de texte normale</translation>
+    </message>
+</context>
+<context>
+    <name>MethodPicker</name>
+    <message>
+        <source>About this method</source>
+        <translation>À propos de cette méthode</translation>
+    </message>
+    <message>
+        <source>Method</source>
+        <translation>Méthode</translation>
     </message>
 </context>
 <context>
@@ -6141,6 +7108,10 @@
 <context>
     <name>RoundsPage</name>
     <message>
+        <source>Host a federation</source>
+        <translation>Héberger une fédération</translation>
+    </message>
+    <message>
         <source>Join a federation</source>
         <translation>Rejoindre une fédération</translation>
     </message>
@@ -6334,6 +7305,25 @@
     <message>
         <source>{number} of {count} on this page</source>
         <translation>{number} sur {count} sur cette page</translation>
+    </message>
+</context>
+<context>
+    <name>ServedPanel</name>
+    <message>
+        <source>Coordinator</source>
+        <translation>Coordinateur</translation>
+    </message>
+    <message>
+        <source>Host another federation</source>
+        <translation>Héberger une autre fédération</translation>
+    </message>
+    <message>
+        <source>Serve it again</source>
+        <translation>Remettre en service</translation>
+    </message>
+    <message>
+        <source>Stop serving…</source>
+        <translation>Arrêter…</translation>
     </message>
 </context>
 <context>
@@ -6540,6 +7530,69 @@
     </message>
 </context>
 <context>
+    <name>SitesPanel</name>
+    <message>
+        <source>Begin without the others…</source>
+        <translation>Commencer sans les autres…</translation>
+    </message>
+    <message>
+        <source>Choose a site in the table first.</source>
+        <translation>Choisissez d’abord un site dans le tableau.</translation>
+    </message>
+    <message>
+        <source>Close the round…</source>
+        <translation>Clore le tour…</translation>
+    </message>
+    <message>
+        <source>Confirm…</source>
+        <translation>Confirmer…</translation>
+    </message>
+    <message>
+        <source>End and publish…</source>
+        <translation>Terminer et publier…</translation>
+    </message>
+    <message>
+        <source>Federation</source>
+        <translation>Fédération</translation>
+    </message>
+    <message>
+        <source>Invite a site…</source>
+        <translation>Inviter un site…</translation>
+    </message>
+    <message>
+        <source>Invite anew…</source>
+        <translation>Réinviter…</translation>
+    </message>
+    <message>
+        <source>Open invitations</source>
+        <translation>Invitations en attente</translation>
+    </message>
+    <message>
+        <source>Pause…</source>
+        <translation>Suspendre…</translation>
+    </message>
+    <message>
+        <source>Remove…</source>
+        <translation>Retirer…</translation>
+    </message>
+    <message>
+        <source>Resume</source>
+        <translation>Reprendre</translation>
+    </message>
+    <message>
+        <source>Sites</source>
+        <translation>Sites</translation>
+    </message>
+    <message>
+        <source>Take back…</source>
+        <translation>Retirer…</translation>
+    </message>
+    <message>
+        <source>Wait no longer…</source>
+        <translation>Ne plus attendre…</translation>
+    </message>
+</context>
+<context>
     <name>SplitCard</name>
     <message>
         <source>Proposed split</source>
@@ -6632,6 +7685,13 @@
     <message>
         <source>Task</source>
         <translation>Tâche</translation>
+    </message>
+</context>
+<context>
+    <name>TaskTicks</name>
+    <message>
+        <source>Tasks</source>
+        <translation>Tâches</translation>
     </message>
 </context>
 <context>
@@ -6881,16 +7941,16 @@
 <context>
     <name>Window</name>
     <message>
-        <source>Dismiss</source>
-        <translation>Fermer</translation>
-    </message>
-    <message>
         <source>End the demonstration…</source>
         <translation>Terminer la démonstration…</translation>
     </message>
     <message>
         <source>Guide to this page</source>
         <translation>Guide de cette page</translation>
+    </message>
+    <message>
+        <source>Host a federation…</source>
+        <translation>Héberger une fédération…</translation>
     </message>
     <message>
         <source>Open experiment…</source>
@@ -7306,6 +8366,10 @@
         <translation>Notes sans aucune annotation : {count}. Une tâche n’en apprend que si elles ont été annotées pour elle sans que rien y soit trouvé.</translation>
     </message>
     <message>
+        <source>Nothing can be written in {path}. Choose another folder.</source>
+        <translation>Rien ne peut être écrit dans {path}. Choisissez un autre dossier.</translation>
+    </message>
+    <message>
         <source>Nothing can listen on port {port} of {address} here: {reason}. Give an address of this computer (0.0.0.0 for all of them), and a port from 1024 on.</source>
         <translation>Rien ne peut écouter ici sur le port {port} de {address}&#xa0;: {reason}. Donnez une adresse de cet ordinateur (0.0.0.0 pour toutes), et un port à partir de 1024.</translation>
     </message>
@@ -7344,6 +8408,14 @@
     <message>
         <source>Patients or documents in the training notes that are in the validation or test notes too: {count}. What is measured on those has no noise, so they would not be protected. Nothing is trained. Split the notes so that all of a patient&apos;s or a document&apos;s stay together (--check-notes NOTES --split-into FOLDER).</source>
         <translation>Patients ou documents des notes d’entraînement présents aussi dans les notes de validation ou de test&#xa0;: {count}. Ce qui est mesuré sur celles-ci n’a pas de bruit&#xa0;; ils ne seraient donc pas protégés. Rien n’est entraîné. Répartissez les notes sans en séparer aucun (--check-notes NOTES --split-into FOLDER).</translation>
+    </message>
+    <message>
+        <source>Port {port} and those after it are used by other programs on this computer. Choose another.</source>
+        <translation>Le port {port} et les suivants sont utilisés par d’autres programmes de cet ordinateur. Choisissez-en un autre.</translation>
+    </message>
+    <message>
+        <source>Port {port} is used by another program on this computer. Choose another, such as {free}.</source>
+        <translation>Le port {port} est utilisé par un autre programme de cet ordinateur. Choisissez-en un autre, par exemple {free}.</translation>
     </message>
     <message>
         <source>Port {port} on {address} is already used by another program. Choose another --port.</source>
@@ -7636,6 +8708,10 @@
     <message>
         <source>The coordinator at {address}, or something in between, offers only outdated encryption. Ask IT whether a proxy or firewall opens encrypted connections.</source>
         <translation>Le coordinateur à l’adresse {address}, ou un intermédiaire, ne propose qu’un chiffrement dépassé. Demandez au service informatique si un proxy ou un pare-feu ouvre les connexions chiffrées.</translation>
+    </message>
+    <message>
+        <source>The coordinator could not be started: {reason}.</source>
+        <translation>Le coordinateur n’a pas pu démarrer : {reason}.</translation>
     </message>
     <message>
         <source>The coordinator could not carry out the command: {reason}. Its log says more.</source>
@@ -8310,6 +9386,10 @@
         <translation>Il y a {processes} processus et seulement {cards} GPU, et chacun a besoin du sien. Démarrez torchrun avec --nproc-per-node {cards}.</translation>
     </message>
     <message>
+        <source>There is a federation in {path} already. Choose another folder: nothing is written over.</source>
+        <translation>Il y a déjà une fédération dans {path}. Choisissez un autre dossier : rien n’est écrasé.</translation>
+    </message>
+    <message>
         <source>There is hardly enough memory for the program alone. The demonstration may work; to train, use a computer with more memory.</source>
         <translation>Il y a à peine assez de mémoire pour le programme seul. La démonstration fonctionnera peut-être&#xa0;; pour entraîner, utilisez un ordinateur avec plus de mémoire.</translation>
     </message>
@@ -8816,6 +9896,10 @@
     <message>
         <source>{path} has notes of {found} sites, but {wanted} are needed. Add folders or lower --sites.</source>
         <translation>{path} a des notes de {found} sites, mais il en faut {wanted}. Ajoutez des dossiers ou baissez --sites.</translation>
+    </message>
+    <message>
+        <source>{path} holds other files. Choose a new folder, or an empty one.</source>
+        <translation>{path} contient d’autres fichiers. Choisissez un dossier nouveau ou vide.</translation>
     </message>
     <message>
         <source>{path} holds results of {label} with other settings. Give the method a label of its own, or choose another --out.</source>
