@@ -78,8 +78,9 @@ class Hosting(QObject):
                 )
             )
             return
-        self._oversee(host_folder(self._folder / "hosts", invitation), invitation)
+        self._window.let_host(True)
         self._window.go("hosting")
+        self._oversee(host_folder(self._folder / "hosts", invitation), invitation)
 
     def _oversee(self, folder: Path, invitation: Invitation | None) -> None:
         self._window.let_host(True)
