@@ -92,6 +92,9 @@ NAMES = re.compile(
     rf"|\b({'|'.join(LANGUAGES.values())})\b"  # languages, by their own names
     r"|\bsha256\b|\b[0-9a-f]{64}\b|\b([0-9a-f]{4}[ \xa0])+[0-9a-f]{4}\b"  # hashes
     r"|\b(fedmed-desktop|demo-report|demo_model|demo_notes|PySide6(-Essentials)?|TEST|GPU|TLS|[kMG]B|ZeroDivisionError)\b"
+    r"|\b2nd line\b|Dr\. Weber|The data folder \S+ is used by another coordinator\. Stop that one first\."  # its log
+    r"|\b(Harbour Clinic|Mercy General|Northfield|St\. Anne|Valley Hospital|Universitätsklinikum [\w ]+)\b"  # hosted
+    r"|\bamber[ -]otter[ -]lunar[ -]basil[ -]quiet[ -]maple\b|\b(Mo|Di|Mi|Do|Fr|Sa|So)\. \d+\. [A-Z][a-z]+, [\d:]+"
     r"|\b(Hillcrest|Lakeview|Lakes federation 2025|Riverside([ \xa0]federation)?|Demonstration|r\.okafor)\b"
     r"|\bFederation, round 2\b"  # as the evaluation that is shown has named it
     rf"|\b({'|'.join(SPECIALTIES)})\b"
