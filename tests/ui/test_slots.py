@@ -48,12 +48,23 @@ def found() -> list[str]:
     return taken
 
 
-def test_that_a_slot_that_a_timer_calls_is_seen_where_it_computes_for_long(qtbot: QtBot) -> None:
+def test_that_a_slot_that_a_timer_calls_is_seen_where_it_computes_for_long(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slots, "slowness", lambda: 1.0)
     page = Page(lambda: compute(slots.MOST_MS + 20))
     QTimer.singleShot(0, page.without)
     qtbot.waitUntil(lambda: bool(slots.WATCH.found))
     (seen,) = found()
     assert "Page.without computed for" in seen
+
+
+def test_that_a_machine_that_is_half_as_fast_has_twice_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "slowness", lambda: 2.0)
+    Page(lambda: compute(slots.MOST_MS + 20)).without()
+    assert not found()
+    Page(lambda: compute(2 * slots.MOST_MS + 20)).without()
+    assert len(found()) == 1
 
 
 def test_that_a_short_slot_is_not_seen_and_gets_what_the_signal_carries() -> None:
