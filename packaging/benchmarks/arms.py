@@ -31,12 +31,17 @@ Figures = Mapping[str, float]
 Arm = Callable[[], Figures]
 
 
+class CannotRunError(Exception):
+    """An arm raises this where it cannot run here, as a peer that is not installed: it is left out, for this reason."""
+
+
 @dataclass(frozen=True)
 class Case:
-    """What the arms gave under one setting: by arm, the figures of each turn."""
+    """What the arms gave under one setting: by arm, the figures of each turn. `left_out`: why an arm has none."""
 
     name: str
     taken: dict[str, list[Figures]]
+    left_out: dict[str, str] = field(default_factory=dict)
 
     def median(self, arm: str, figure: str) -> float:
         return statistics.median(one[figure] for one in self.taken[arm])
@@ -106,6 +111,7 @@ class Told:
             "machine": machine(),
             "ratios": self.found(),
             "cases": {case.name: case.told() for case in self.cases},
+            "left out": {case.name: case.left_out for case in self.cases if case.left_out},
         }
 
     def show(self) -> None:
@@ -116,6 +122,7 @@ class Told:
                 [arm, *(_short(case.median(arm, figure)) if figure in runs[0] else "-" for figure in figures)]
                 for arm, runs in case.taken.items()
             ]
+            rows += [[f"{arm}: {reason}", *("-" for _ in figures)] for arm, reason in case.left_out.items()]
             _print(table([case.name, *figures], rows))
         rows = [
             [row["case"], row["ratio"], *(_short(row[key]) for key in ("median", "least", "most")), row["aim"] or "-"]
@@ -133,12 +140,17 @@ class Told:
 
 
 def in_turn(name: str, arms: Mapping[str, Arm], runs: int) -> Case:
-    """Takes every arm `runs` times."""
+    """Takes every arm `runs` times, but for those that raise CannotRunError."""
     taken: dict[str, list[Figures]] = {arm: [] for arm in arms}
+    left_out: dict[str, str] = {}
     for turn in range(runs):
-        for arm in list(arms) if turn % 2 == 0 else reversed(list(arms)):
-            taken[arm].append(arms[arm]())
-    return Case(name, taken)
+        for arm in list(taken) if turn % 2 == 0 else reversed(list(taken)):
+            try:
+                taken[arm].append(arms[arm]())
+            except CannotRunError as error:
+                left_out[arm] = str(error)
+                del taken[arm]
+    return Case(name, taken, left_out)
 
 
 def machine() -> dict[str, Any]:

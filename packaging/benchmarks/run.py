@@ -23,7 +23,7 @@ USUAL: Final[dict[str, list[list[str]]]] = {
     "combining": [["--keep", "--check"]],
     "sending": [["--keep", "--check"]],
     "rounds": [["--keep", "--check"]],
-    "ui_lateness": [[]],
+    "ui_lateness": [["--keep"]],
 }
 
 

@@ -75,6 +75,14 @@ def test_that_the_window_comes_up_without_what_only_one_of_its_actions_needs() -
     assert done.stdout == "[]\n"
 
 
+def test_that_a_coordinator_waits_without_what_only_a_round_or_one_of_its_options_needs() -> None:
+    names = (*sorted(HEAVY), "numpy", "rich", "psutil", "cryptography.x509", "urllib.request", "dp_accounting", "scipy")
+    loaded = "fedmed_desktop.cli.coordinator, fedmed_desktop.coordinator.host, fedmed_desktop.coordinator.server"
+    script = f"import sys, {loaded}; print([name for name in {names} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_that_mistakes_in_an_experiment_are_told_before_torch_is_loaded() -> None:
     script = "import sys, fedmed_desktop.cli.lab, fedmed_desktop.lab.run; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
