@@ -80,7 +80,7 @@ def main() -> int:
     settings = {name: value for name, value in vars(options).items() if name not in ("arm", "peers", "keep", "check")}
     settings["largest difference of a step's loss"] = float(f"{difference:.2g}")
     name = f"training_step_{options.shape}_{options.device}"
-    name += "" if options.steps == USUAL_STEPS else f"_{options.steps}_steps"
+    name += "" if options.steps <= USUAL_STEPS else f"_{options.steps}_steps"
     told = Told(name, [case], AIMS[options.device], settings)
     told.show()
     print(f"Largest difference of a step's loss from Trainer's on the same batches: {difference:.1e}")
