@@ -7,6 +7,8 @@ import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fedmed_desktop.clinical.tasks import Asked
 from fedmed_desktop.federation.plan import TrainingSettings
 from fedmed_desktop.federation.work import Control
@@ -69,8 +71,5 @@ def allow(more: float) -> None:
 
 
 def far(one: Adapter, other: Adapter) -> float:
-    """The largest difference of a factor's number."""
-    return max(
-        float(max(abs(module.A - other[name].A).max(), abs(module.B - other[name].B).max()))
-        for name, module in one.items()
-    )
+    """Distance of the B factors. Those of A begin with gradients of 0, whose rounding AdamW makes as large as steps."""
+    return float(np.sqrt(sum(np.square(module.B - other[name].B).sum() for name, module in one.items())))
