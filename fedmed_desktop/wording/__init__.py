@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from ..errors import UserFacingError, disk_fault, plain
+from ..errors import Size, UserFacingError, disk_fault, plain
 from . import (
     audit,
     checks,
@@ -106,6 +106,9 @@ def sentence(code: str, params: Params) -> str:
 
 class _Unknown(dict[str, str | int | float]):
     """A peer of another version, or a hostile one, leaves parameters out; a record may keep the code alone."""
+
+    def __init__(self, params: Params) -> None:
+        super().__init__({name: amount(one) if isinstance(one, Size) else one for name, one in params.items()})
 
     def __missing__(self, key: str) -> str:
         return "…"

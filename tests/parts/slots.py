@@ -131,7 +131,7 @@ def _watched_slot(*types: object, **options: Any) -> Callable[[Function], Functi
 def timed(function: Function) -> Function:
     """The function under the watch, with as many arguments: by their number Qt tells how many a slot wants."""
     names = list(inspect.signature(function).parameters)
-    source = f"lambda {', '.join(names)}: call({', '.join(['function', *names])})"
-    made = eval(source, {"call": WATCH.call, "function": function})
+    source = f"lambda {', '.join(names)}: _watched({', '.join(['_slot_itself', *names])})"
+    made = eval(source, {"_watched": WATCH.call, "_slot_itself": function})  # names that no slot gives an argument
     made.__defaults__ = function.__defaults__
     return functools.wraps(function)(made)

@@ -89,7 +89,7 @@ def test_that_a_site_s_policy_can_only_lower_the_budget() -> None:
 
 def test_that_training_beyond_the_budget_is_refused_in_words() -> None:
     ledger = SpendingInMemory([Steps(0.5, 1.0, 20)])
-    with told_as(r"of the privacy budget, epsilon 1\.0, \d+\.\d+ is spent, and 5 more steps would fit only"):
+    with told_as(r"too little of the privacy budget is left: \d+\.\d+ of epsilon 1\.0 is spent, and 5 more steps"):
         Budget(SETTINGS, ledger).grant(0.5, 5, 5)
 
 

@@ -63,7 +63,7 @@ def lines(tmp_path: Path, gpu: Gpu | None) -> dict[str, str]:
 
 def test_that_a_gpu_is_named_with_what_it_suffices_for(tmp_path: Path) -> None:
     said = lines(tmp_path, Gpu("NVIDIA H200", 141_000_000_000, 139_000_000_000))
-    assert said["GPU"] == "The program can train on NVIDIA H200, which has 141.0 GB of memory."
+    assert said["GPU"] == "The program can train on NVIDIA H200, which has 141 GB of memory."
     assert "about 55.8 billion weights" in said["What it can train"], "(141 - 1.5) / (2 * 1.25)"
 
 

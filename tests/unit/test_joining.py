@@ -75,7 +75,7 @@ def test_that_a_model_folder_is_looked_into_but_not_read(tmp_path: Path) -> None
     assert "There is no model folder" in look_at_model(str(tmp_path / "away")).sentence
     model = tmp_path / "model"
     shutil.copytree(resource("demo_model"), model)
-    assert look_at_model(f" {model} ").sentence == "A model of 12 MB with 42 layers to adapt."
+    assert look_at_model(f" {model} ").sentence == "A model of 11.5 MB with 42 layers to adapt."
     weights = next(model.glob("*.safetensors"))
     weights.write_bytes(b"\xff" * 100)
     assert "damaged" in look_at_model(str(model)).sentence

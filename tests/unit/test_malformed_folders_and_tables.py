@@ -172,7 +172,7 @@ CASES: list[tuple[str, Write, int | str | None, str]] = [
     ("n.xlsx", file(b"PK\x03\x04 not a workbook"), "file", "it is not an Excel workbook, or damaged"),
     ("n.xlsx", workbook(A=[["x"], [1]], B=[["y"]]), "file", r"found: x\)"),
     ("n.xlsx", workbook(A=[], B=[]), "file", "its sheets are empty"),
-    ("n.xlsx", workbook(A=[["id", "text"], [], [1, "a"], [1.0, "b"]]), 4, "id of row 3 too"),
+    ("n.xlsx", workbook(A=[["id", "text"], [], [1, "a"], [1.0, "b"]]), 4, "row 3 has the same id"),
     ("n.parquet", file(b"PAR1 not a table PAR1"), "file", "it is not a Parquet file, or damaged"),
     ("n.parquet", file(b"PAR1"), "file", "it is empty or cut off"),
     ("n.parquet", parquet(value=[1]), "file", r"found: value\)"),

@@ -144,6 +144,7 @@ class Row(Turning):
         way = QBoxLayout.Direction.TopToBottom if stacked else QBoxLayout.Direction.LeftToRight
         if way != self.content.direction():
             self.content.setDirection(way)
+            self.updateGeometry()
 
     def minimumSizeHint(self) -> QSize:
         shown = [widget for widget in self._widgets if not widget.isHidden()]
