@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
@@ -172,11 +172,11 @@ def test_that_the_checks_see_a_button_that_lies_over_another(qtbot: QtBot) -> No
     page = QWidget()
     qtbot.addWidget(page)
     over, under = QPushButton("Close", page), QPushButton("Copy", page)
-    high = over.sizeHint().height()
-    over.setGeometry(0, 0, 100, high)
-    under.setGeometry(90, 0, 100, high)
-    page.resize(300, 100)
+    size = over.sizeHint().expandedTo(under.sizeHint())
+    over.setGeometry(QRect(QPoint(), size))
+    under.setGeometry(QRect(QPoint(size.width() - 10, 0), size))
+    page.resize(3 * size.width(), 2 * size.height())
     page.show()
     assert overlaps(over) and overlaps(under)
-    under.move(100, 0)
+    under.move(size.width(), 0)
     assert clipped(page) == []

@@ -423,17 +423,16 @@ def test_that_columns_share_what_is_left_and_the_widest_give_way_first() -> None
     assert shortened([300, 200, 60], 900, 120) == [120, 120, 60]
 
 
-def test_that_a_table_is_as_high_as_its_rows_and_fills_its_width(page: EveryPart, qapp: QApplication) -> None:
+def test_that_a_table_is_as_high_as_its_rows_and_fills_its_width(page: EveryPart, qtbot: QtBot) -> None:
     table = page.findChild(Table)
     assert table is not None
-    qapp.processEvents()
+    qtbot.waitUntil(lambda: table.height() == table.sizeHint().height())
     assert sum(table.columnWidth(column) for column in range(3)) == table.viewport().width()
     before = table.height()
     model = table.model()
     assert isinstance(model, QStandardItemModel)
     model.appendRow([QStandardItem("0"), QStandardItem("M. Okafor"), QStandardItem("10 MB")])
-    qapp.processEvents()
-    assert table.height() == before + table.rowHeight(0)
+    qtbot.waitUntil(lambda: table.height() == before + table.rowHeight(0))
 
 
 # Navigation
