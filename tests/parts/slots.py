@@ -29,7 +29,7 @@ MOST_WAIT_MS: Final = 10_000.0  # on the wall
 MOST_FIRST_MS: Final = 150.0
 MAKES_A_PAGE: Final = frozenset({"desktop.frame.window.Window.prepare", "desktop.frame.window.Window._turn_to"})
 # What a person asks for and sees come as a whole: another size of text or other colours, for which all that there is
-# takes its style anew (0.74 s where every page has been made), the five charts of an experiment, which take 0.2 s to make,
+# takes its style anew (0.74 s where every page has been made), the five charts of an experiment, which take 0.2 s,
 # the window of the guide, and a pasted text, of which Qt lays out two megabytes in 0.2 s. And the pictures of a run
 # without a person, who would have to wait.
 MOST_WHOLE_MS: Final = 1000.0
