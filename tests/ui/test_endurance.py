@@ -14,6 +14,10 @@ pytestmark = pytest.mark.slow
 MIB = 2**20
 MOST_GROWTH = 12 * MIB  # from the second hour on; of 19,200 steps the charts keep 7,215, which are 1 MiB
 
+# Twelve more rounds leave their rows in charts, tables and the record: some 60 objects each. One object for each of their
+# 14,400 steps would be ten times as many.
+MOST_OBJECTS = 1_500
+
 
 def test_that_eight_hours_leave_memory_flat(desktop: Callable[..., Desktop]) -> None:
     one = desktop().begin()
@@ -25,4 +29,4 @@ def test_that_eight_hours_leave_memory_flat(desktop: Callable[..., Desktop]) -> 
     second, last = found[1], found[-1]
     assert last.bytes - second.bytes < MOST_GROWTH, [one.bytes // MIB for one in found]
     assert last.widgets <= second.widgets + 60, [one.widgets for one in found]
-    assert last.objects <= 1.02 * second.objects, [one.objects for one in found]
+    assert last.objects - second.objects < MOST_OBJECTS, [one.objects for one in found]
