@@ -24,9 +24,9 @@ MOST_MS: Final = 50.0
 # core that shares its units with others' work, may take as much longer here as it does for everything.
 USUAL_SUM_MS: Final = 8.5
 MOST_WAIT_MS: Final = 10_000.0  # on the wall
-# What a page's first need may take: the Monitor, with three charts, is made in 65 ms. The program makes it a moment
-# after its first paint, when nothing moves.
-MOST_FIRST_MS: Final = 150.0
+# What a page's first need may take: the Monitor, with three charts, is made in 65 ms, and in 190 ms by a test that
+# turns to it before the charts' library has come, which the program loads beside the GUI thread.
+MOST_FIRST_MS: Final = 250.0
 MAKES_A_PAGE: Final = frozenset({"desktop.frame.window.Window.prepare", "desktop.frame.window.Window._turn_to"})
 # What a person asks for and sees come as a whole: another size of text or other colours, for which all that there is
 # takes its style anew (0.74 s where every page has been made), the five charts of an experiment, which take 0.2 s,
@@ -43,6 +43,7 @@ COMES_AS_A_WHOLE: Final = frozenset(
         "desktop.trial.note_panel.NoteCard._changed",
         "desktop.trial.page.TrialPage.read_note",  # which refuses it, and shows the field in another colour
         "desktop.offscreen.Recorder._look",
+        "desktop.frame.hosting.Hosting.begin",  # opens its page, made at this first need
     }
 )
 

@@ -62,12 +62,6 @@ def _no_view_opens_a_file() -> Iterator[None]:
     assert not found, "; ".join(found)
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _charts_are_loaded() -> None:
-    """As in the program, which loads their library beside the GUI thread; a test may turn to the Monitor at once."""
-    import fedmed_desktop.desktop.charts.plot  # noqa: F401
-
-
 @pytest.fixture(autouse=True)
 def _no_slot_takes_long() -> Iterator[None]:
     """The window stands still while a slot works: 50 ms is what a person does not notice."""

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.slow
 MIB = 2**20
 MOST_GROWTH = 12 * MIB  # from the second hour on; of 19,200 steps the charts keep 7,215, which are 1 MiB
 
-# Twelve more rounds leave their rows in charts, tables and the record: some 60 objects each. One object for each of their
-# 14,400 steps would be ten times as many.
+# Twelve more rounds leave their rows in charts, tables and the record: some 60 objects each. One object for each of
+# their 14,400 steps would be ten times as many.
 MOST_OBJECTS = 1_500
 
 
