@@ -68,7 +68,7 @@ class Workshop:
     def make_agent(
         self, request: JoinRequest, approver: Approver, jobs: Jobs, emit: Callable[[events.Event], None]
     ) -> SiteAgent:
-        """On the training thread: reads the notes and the model's files. Raises UserFacingError."""
+        """Makes the agent from the notes and the model's files, on the training thread. Raises UserFacingError."""
         from ..training.device import available_cores, default_threads
         from ..training.model_folder import resolve_model
         from ..training.preparation import trainer_factory
@@ -141,7 +141,7 @@ class Workshop:
         return token_counter(model)
 
     def prepare_demo(self) -> None:
-        """On the training thread: the import of torch takes seconds."""
+        """Loads what the demonstration needs, on the training thread: the import of torch takes seconds."""
         from ..demo import run
 
         del run
@@ -173,7 +173,7 @@ class Workshop:
         return DemoScored(rows, result.report, result.seconds, notes)
 
     def read(self, request: TrialRequest, put: Put, control: Control) -> None:
-        """On the training thread; stops between two tokens. Raises UserFacingError."""
+        """Reads a note on the training thread; stops between two tokens. Raises UserFacingError."""
         from ..training.asking import Sides, ask_note
         from ..training.model_folder import resolve_model
         from ..training.reading import NoteReader
@@ -192,7 +192,7 @@ class Workshop:
             raise plain from plain.__cause__
 
     def evaluate(self, wanted: EvaluationWanted, put: Put, control: Control) -> None:
-        """On the training thread. Raises Stopped, UserFacingError."""
+        """Evaluates the wanted notes on the training thread. Raises Stopped, UserFacingError."""
         from ..evaluation import evaluate
         from ..training.model_folder import resolve_model
 
@@ -204,7 +204,9 @@ class Workshop:
             raise plain from plain.__cause__
 
     def merge(self, model: str, adapter: Adapter, folder: Path) -> None:
-        """From any thread; loads torch, and takes as long as the model is large. Raises UserFacingError."""
+        """Writes the model with the adapter merged into it, from any thread; loads torch, and takes as long as the
+        model is large. Raises UserFacingError.
+        """
         from ..training.merging import write_merged
 
         write_merged(model, adapter, folder)

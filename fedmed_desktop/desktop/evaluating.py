@@ -42,7 +42,7 @@ class Evaluating:
         self._outcome: Outcome | None = None
 
     def run(self, answers: Answers, wanted: EvaluationWanted, put: Callable[[EvaluationShown], None]) -> None:
-        """On the working thread. Raises Stopped, UserFacingError."""
+        """Scores the wanted notes, on the working thread. Raises Stopped, UserFacingError."""
         from ..evaluation import EvaluationRequest, compare, score_rows, tasks_of
         from ..evaluation.notes import labelled_notes
         from ..evaluation.run import WINDOW

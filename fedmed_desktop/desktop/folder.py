@@ -14,7 +14,7 @@ NAME = "fedmed-desktop"
 
 
 def give_names() -> None:
-    """Before or after there is an application."""
+    """Gives Qt the program's name and version, before or after there is an application."""
     QCoreApplication.setApplicationName(NAME)
     QCoreApplication.setApplicationVersion(__version__)
 

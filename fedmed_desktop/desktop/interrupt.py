@@ -14,7 +14,7 @@ PERIOD_MS = 200
 
 
 class _Interrupts(QObject):
-    """Between two turns of the event loop it does what a signal asked for.
+    """Does what a signal asked for, between two turns of the event loop.
 
     The signal's own handler only notes it: Python may call that anywhere, such as while the GUI thread holds the
     buffer's lock, and what closing appends there would then wait for itself.

@@ -41,7 +41,7 @@ FIRST_SAFE_PYTHON: Final = (3, 12)  # None is immortal from here on
 
 
 def can_load(library: str) -> bool:
-    """Whether the dynamic linker finds a library and all that it needs. It stays loaded; Qt loads it anyway."""
+    """Tells whether the dynamic linker finds a library and all that it needs. It stays loaded; Qt loads it anyway."""
     try:
         ctypes.CDLL(library)
     except OSError:
@@ -54,7 +54,7 @@ def installed(module: str) -> bool:
 
 
 def qt_version() -> str:
-    """Of the installed wheel, without importing it; "" where it says none."""
+    """Version of Qt in the installed wheel, without importing it; "" where it says none."""
     from importlib import metadata  # slow to import, and only older Pythons ask
 
     with contextlib.suppress(metadata.PackageNotFoundError):
@@ -99,7 +99,7 @@ def check(computer: Computer | None = None) -> None:
 
 
 def is_bad(qt_version: str) -> bool:
-    """Whether this Qt drops a reference to None at every void call (measured: 6.12.0; 6.8 to 6.11 do not)."""
+    """Tells whether this Qt drops a reference to None at every void call (measured: 6.12.0; 6.8 to 6.11 do not)."""
     return bool(qt_version) and tuple(int(part) for part in qt_version.split(".")[:2]) >= FIRST_BAD_QT
 
 
@@ -136,7 +136,7 @@ def _install_command(missing: Mapping[str, tuple[str, str]], computer: Computer)
 
 
 def prepare() -> None:
-    """Before the first import of Qt: pyqtgraph takes PySide6, and on Windows torch's own library comes first.
+    """Prepares the first import of Qt: pyqtgraph takes PySide6, and on Windows torch's own library comes first.
 
     There torch 2.9 and later fails to load after Qt has loaded its own copy of a runtime library; loading c10.dll first
     is enough, and torch itself (seconds) can wait until the first window is painted.
@@ -148,7 +148,7 @@ def prepare() -> None:
 
 
 def torch_library() -> Path | None:
-    """Where torch's c10.dll lies on Windows, without importing torch; None where torch is not installed."""
+    """Path of torch's c10.dll on Windows, without importing torch; None where torch is not installed."""
     found = importlib.util.find_spec("torch")
     if found is None or found.origin is None:
         return None

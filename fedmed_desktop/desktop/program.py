@@ -157,7 +157,7 @@ class Program(QObject):
             self._greeting.begin()
 
     def _does(self, join: str | None, model: str | None, adapter: Path | None) -> bool:
-        """Whether anything was asked for."""
+        """Does what was asked for; returns whether that was anything."""
         if model is not None:
             self.window.trial.offer_model(Path(model), adapter)
             self.window.show_trial()
@@ -168,7 +168,7 @@ class Program(QObject):
 
     @Slot(object)
     def _called(self, call: Call) -> None:
-        """From a second start on this folder."""
+        """Does what a second start on this folder asked for."""
         if not self._closing:
             self._does(call.join, call.model, call.adapter)
 
@@ -193,7 +193,7 @@ class Program(QObject):
 
     @Slot()
     def ask_demo(self) -> None:
-        """By which method; a modal window would keep the guide from being read beside it."""
+        """Asks by which method; a modal window would keep the guide from being read beside it."""
         if self.demonstration is None:
             self.demonstration = DemonstrationDialog(self.window, self.demo_options.method)
             self.demonstration.started.connect(self._start_demo_by)
@@ -301,7 +301,7 @@ class Program(QObject):
         self.engine.buffer.append(Problem.of(error, "", fatal=False))
 
     def _fault(self, error: BaseException, trace: TracebackType | None) -> None:
-        """From any thread."""
+        """Passes an uncaught error on to the engine; from any thread."""
         details = "".join(traceback.format_exception(type(error), error, trace))
         self.engine.buffer.append(Problem.of(error, details, fatal=False))
 

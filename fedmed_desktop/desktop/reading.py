@@ -38,8 +38,9 @@ class Able:
 
 
 def read_sides(able: Able, request: TrialRequest, put: Put, control: Control) -> None:
-    """On the training thread; stops between two tokens. A side whose adapter is wrong does not keep the sides before it
-    from being read. Raises UserFacingError: what is wrong with the first such side, or with the model.
+    """Reads a note with each side, on the training thread; stops between two tokens. A side whose adapter is wrong does
+    not keep the sides before it from being read. Raises UserFacingError: what is wrong with the first such side, or
+    with the model.
     """
     sides, wrong = _sides(able, request, put)
     readings = _marked(able, request, sides, put, control) if request.task in _MARKING else {}

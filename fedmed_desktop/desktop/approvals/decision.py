@@ -123,7 +123,7 @@ def last_reason(entry: Entry, desk: Desk) -> str:
 
 
 def seconds_left(entry: Entry, now: datetime) -> float:
-    """Until an approval is in effect; 0 once it is, or where there is none."""
+    """Seconds until an approval is in effect; 0 once it is, or where there is none."""
     return max(0.0, (entry.effective - now).total_seconds()) if entry.effective else 0.0
 
 
@@ -165,7 +165,7 @@ def outcome(entry: Entry, desk: Desk) -> Outcome:
 
 
 def _why_refused(entry: Entry, desk: Desk) -> str:
-    """With its numbers as long as this program has heard them: the record keeps the code alone."""
+    """Reason of a refusal, with its numbers as long as this program has heard them: the record keeps the code alone."""
     if isinstance(desk.failure, UpdateRefused) and desk.failure.update == entry.sha256:
         return sentence(desk.failure.code, desk.failure.params)
     return sentence(entry.code, {})

@@ -116,7 +116,7 @@ class ReasonForm(Spaced):
 
     @Slot(str)
     def _take_reason(self, reason: str) -> None:
-        """In place of what was written, which Ctrl+Z brings back."""
+        """Puts a reason in place of what was written, which Ctrl+Z brings back."""
         self.reason.selectAll()
         self.reason.insert(reason)
         self.reason.setFocus(Qt.FocusReason.OtherFocusReason)
@@ -179,7 +179,7 @@ class Countdown(Spaced):
         self.take_back.setEnabled(can_take_back)
 
     def _announce(self, entry: Entry, left: float) -> None:
-        """Not each second: a screen reader would speak of nothing else."""
+        """Announces the time left, but not each second: a screen reader would speak of nothing else."""
         told = (entry.sha256, entry.effective, next((mark for mark in ANNOUNCED_AT if left <= mark), None))
         if told == self._announced or told[2] is None:
             return

@@ -20,7 +20,7 @@ from .sheet import Sheet, sheet
 
 
 def file_name(entry: Entry, ending: str) -> str:
-    """Such as "round-3-evidence.pdf": no word in it is anyone's."""
+    """Name of the evidence's file, such as "round-3-evidence.pdf": no word in it is anyone's."""
     what = "final-scores" if entry.update.report.kind == "evaluate" else f"round-{entry.plan.round}"
     return f"{what}-evidence.{ending}"
 

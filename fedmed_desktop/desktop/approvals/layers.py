@@ -35,12 +35,12 @@ class LayerRow:
 
     @property
     def values(self) -> tuple[float | str, ...]:
-        """In the order of COLUMNS, to sort by; what is not known comes first."""
+        """Values in the order of COLUMNS, to sort by; what is not known comes first."""
         return self.layer, self.module, self.rank, self.norm, self.share, -1.0 if self.against is None else self.against
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """In the order of COLUMNS, to read."""
+        """Texts in the order of COLUMNS, to read."""
         return (
             str(self.layer) if self.layer else "–",
             self.module,

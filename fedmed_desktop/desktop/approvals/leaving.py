@@ -76,7 +76,7 @@ def _form(plan: Plan) -> list[Line]:
 
 
 def _masked(entry: Entry) -> list[Line]:
-    """Who masks together, and the words that all of these see: other words mean that the coordinator made sites up."""
+    """Sites that mask together, and the words that these see: other words mean that the coordinator made sites up."""
     among = entry.evidence.masked
     if among is None:
         return []
@@ -107,7 +107,7 @@ def _capital(words: str) -> str:
 
 
 def _host(address: str) -> str:
-    """Without the scheme, which says nothing to most people; the whole address stands in the sheet's head."""
+    """Address without the scheme, which says nothing to most people; the whole address stands in the sheet's head."""
     return address.partition("://")[2] or address
 
 

@@ -228,7 +228,7 @@ class ApprovalsPage(PageBase):
         self._history_card.setVisible(bool(desk.record.decisions))
 
     def hideEvent(self, event: QHideEvent) -> None:
-        """Who comes back later sees what waits, not what ended before."""
+        """Forgets an update that has ended: who comes back later sees what waits."""
         super().hideEvent(event)
         entry = self._desk.entry(self._selected)
         if not event.spontaneous():
@@ -305,14 +305,14 @@ class ApprovalsPage(PageBase):
         self._again()
 
     def _by(self, entry: Entry) -> str:
-        """Who decides: the account where the policy goes by it, else the name that the person chose."""
+        """Name of the person who decides: the account where the policy goes by it, else the name that was chosen."""
         return self._user if signs_by_account(entry, self._desk) else self.name.strip()
 
     def _missing(self, entry: Entry) -> str:
         return deciding.missing_reason(self._reason()) or deciding.missing_name(self._by(entry))
 
     def _is_complete(self, entry: Entry) -> bool:
-        """Whether there are a reason and a name; what is missing is asked for."""
+        """Tells whether there are a reason and a name; what is missing is asked for."""
         self._enter_was_refused = False
         if not self._missing(entry):
             return True

@@ -34,19 +34,19 @@ def policy_line(entry: Entry, desk: Desk) -> tuple[str, Literal["dim", "ink", "b
 
 
 def signs_by_account(entry: Entry, desk: Desk) -> bool:
-    """Whether the account's name is the signature: where the policy names approvers, or asks for two people."""
+    """Tells whether the account's name is the signature: where the policy names approvers, or asks for two people."""
     said = desk.policies.get(entry.sha256)
     return said is not None and (said.people > 1 or said.approvers is not None)
 
 
 def asks_name(entry: Entry, desk: Desk, user: str) -> bool:
-    """Whether a second person must say who they are, because the first one sits at this account."""
+    """Tells whether a second person must say who they are, because the first one sits at this account."""
     said = desk.policies.get(entry.sha256)
     return said is not None and said.people > 1 and bool(entry.first_by) and same_person(entry.first_by, user)
 
 
 def why_not_send(entry: Entry, desk: Desk, user: str, second: str) -> str:
-    """Why this person may not send it, and what can be done; "" where they may. `second`: the name that was written."""
+    """Says why this person may not send it and what to do; "" where they may. `second`: the name that was written."""
     said = desk.policies.get(entry.sha256)
     if said is None:
         return ""
@@ -73,7 +73,7 @@ def waits_for_hours(entry: Entry, desk: Desk, now: datetime) -> tuple[str, str] 
 
 
 def held_back(entry: Entry, desk: Desk) -> str:
-    """Why an update whose approval is final is not on its way; "" where the policy holds nothing back."""
+    """Says why an update whose approval is final is not on its way; "" where the policy holds nothing back."""
     said = desk.policies.get(entry.sha256)
     if said is None:
         return ""

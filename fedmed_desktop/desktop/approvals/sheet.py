@@ -121,7 +121,7 @@ def scored_on(entry: Entry) -> int | None:
 
 
 def worth_verdict(entry: Entry, desk: Desk) -> Judgement:
-    """By the site's own scores, which it has also where the federation does not share them."""
+    """Judges by the site's own scores, which it has also where the federation does not share them."""
     return judged(entry.evidence.scores_before, entry.evidence.scores_after, scored_on(entry), notes_of(desk))
 
 

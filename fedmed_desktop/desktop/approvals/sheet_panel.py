@@ -97,7 +97,7 @@ class SentenceCard(Card):
 
 
 class Address(ElidedLabel):
-    """Where it goes; as wide as it is, unless that is very wide."""
+    """Address that the update goes to; as wide as it is, unless that is very wide."""
 
     def minimumSizeHint(self) -> QSize:
         hint = self.sizeHint()
@@ -287,7 +287,7 @@ class SheetView(Spaced):
         self.layered.set_icon("chevron_up" if self._with_layers else "chevron")
 
     def _show_details(self) -> None:
-        """Only where there is something to compare; final scores have their fingerprint among every number."""
+        """Shows details where something can be compared; final scores have their fingerprint among every number."""
         self.details.setVisible(self._with_details and bool(self._sheet and self._sheet.differs))
         self.specialists.set_icon("chevron_up" if self._with_details else "chevron")
 

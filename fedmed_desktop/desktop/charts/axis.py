@@ -23,7 +23,7 @@ _Levels = list[tuple[float, list[float]]]
 
 
 class _ThemedAxis(pg.AxisItem):  # type: ignore[misc]
-    """No axis line; ticks are grid lines through the plot, or not drawn."""
+    """Axis without a line; its ticks are grid lines through the plot, or not drawn."""
 
     def __init__(self, orientation: str) -> None:
         super().__init__(orientation, maxTickLength=0)
@@ -98,7 +98,7 @@ class PositionAxis(_ThemedAxis):
         self.kind: Axis = "step"
 
     def generateDrawSpecs(self, painter: QPainter) -> Any:
-        """No lines. A number at the very end stands a little to the left, rather than half beyond the edge."""
+        """Leaves lines out. A number at the very end stands a little to the left, rather than half beyond the edge."""
         specs = super().generateDrawSpecs(painter)
         if specs is None:
             return None

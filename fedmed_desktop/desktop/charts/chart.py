@@ -141,7 +141,7 @@ class Chart(Restyled, QFrame):
         self.legend.show_lines(list(self._lines.values()), self._notes)
 
     def show_scale(self, scale: Scale, ticks: tuple[float, ...] = ()) -> None:
-        """How values are laid out; `ticks`: only these values are marked. Lines that are there move to it."""
+        """Lays values out by this scale; `ticks`: only these values are marked. Lines that are there move to it."""
         places = tuple(float(place) for place in mapped(np.array(ticks, np.float64), scale))
         self.plot.values.show_scale(scale, places)
         if scale != self._scale:
@@ -163,7 +163,7 @@ class Chart(Restyled, QFrame):
                 line.setPos(float(mapped(np.array([values[number_]]), self._scale)[0]))
 
     def show_marks(self, marks: tuple[tuple[float, str], ...]) -> None:
-        """Where rounds begin: (x, label), ascending; none while there are words instead."""
+        """Marks where rounds begin: (x, label), ascending; none while there are words instead."""
         self.plot.rounds.show_marks(() if self.placeholder.text() else marks)
 
     def show_axis(self, axis: Axis) -> None:
@@ -231,7 +231,7 @@ class Chart(Restyled, QFrame):
         self.legend.show_values(({"": place} if place else {}) | self.values_at(x, where) if is_read else None)
 
     def values_at(self, x: float, where: Callable[[float], str] | None = None) -> dict[str, str]:
-        """By the names of the lines: of a long line the nearest value, of others the last at or before x."""
+        """Values by the names of the lines: of a long line the nearest value, of others the last at or before x."""
         told = {}
         for key, line in self._lines.items():
             if not line.name or not line.width:  # markers alone lie on another line, which is read

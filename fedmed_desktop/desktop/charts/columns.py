@@ -50,7 +50,7 @@ class Columns:
         self._count += count
 
     def keep(self, first_row: int, rows: NDArray[np.bool_]) -> None:
-        """From a row on, which rows stay, shape (rows from there on,); the others are forgotten."""
+        """Keeps these rows from `first_row` on, shape (rows from there on,); the others are forgotten."""
         kept = self._data[:, first_row : self._count][:, rows]
         self.truncate(first_row)
         self._data[:, first_row : first_row + kept.shape[1]] = kept

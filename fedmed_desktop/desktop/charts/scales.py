@@ -81,7 +81,7 @@ def nearest(x: Numbers, y: Numbers, at: float) -> float:
 
 
 def linear_ticks(low: float, high: float, most: int) -> list[float]:
-    """At most about `most` multiples of 1, 2 or 5 times a power of ten within the range."""
+    """Ticks within the range: at most about `most` multiples of 1, 2 or 5 times a power of ten."""
     if not high > low or most < 1:
         return []
     step = _round_up((high - low) / most)
@@ -90,7 +90,7 @@ def linear_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def log_ticks(low: float, high: float, most: int) -> list[float]:
-    """Of 10^low to 10^high: log10 of powers of ten and, where there are few of them, of 2 and 5 times those too."""
+    """Ticks of 10^low to 10^high: log10 of powers of ten and, where these are few, of 2 and 5 times those too."""
     for digits in ((1, 2, 5), (1, 3), (1,)):
         powers = range(math.floor(low), math.ceil(high) + 1)
         found = [place for p in powers for d in digits if low <= (place := p + math.log10(d)) <= high]

@@ -137,6 +137,6 @@ class FindingsCard(Card):
 
 
 def _look(asked: Asked, ask_torch: Callable[[Asked], Asked]) -> list[Finding]:
-    """On a thread of the pool."""
+    """Looks at everything that is asked, on a thread of the pool."""
     asked = with_known_sizes(asked)
     return findings(ask_torch(asked) if asked.model else asked)

@@ -30,7 +30,7 @@ _AIR: Final = 0.06  # above and below the lines
 
 
 def looks(sheet: Sheet) -> dict[str, Line]:
-    """By label, the same in every chart: colours repeat after five methods, together with the dash never."""
+    """Looks of lines by label, the same in every chart: colours repeat after five methods, never with their dash."""
     references = {course.label for course in sheet.loss if course.is_reference}
     found: dict[str, Line] = {}
     methods = [label for label in sheet.drawn if label not in references]
@@ -59,7 +59,7 @@ class Lines(Chart):
             self.draw(course.label, course.x, course.y)
 
     def fit(self) -> None:
-        """To all values between the ends of x: outliers are no noise here, and zero is far below most losses."""
+        """Fits y to all values between the ends of x: outliers are no noise here, and zero is far below most losses."""
         low, high = self.span()
         seen = [self.data(key) for key in (*self._look, *(end for label in self._look for end in _ends(label)))]
         y = np.concatenate([y[(x >= low) & (x <= high)] for x, y in seen])
@@ -91,7 +91,7 @@ class Lines(Chart):
         self.fit()
 
     def say(self) -> None:
-        """For a screen reader: where each line ends."""
+        """Tells a screen reader where each line ends."""
         told = ", ".join(f"{short(course.label)} {number(float(course.y[-1]))}" for course in self._courses)
         self.describe(self.tr("Last values: {values}").format(values=told))
 
@@ -139,7 +139,7 @@ class LinesColumn(Card):
 
     @Slot(float)
     def _point(self, x: float) -> None:
-        """Of rounds the nearest one is read; NaN when none is."""
+        """Points all charts at an x, of rounds at the nearest one; NaN points at none."""
         x = float(np.floor(x + 0.5)) if self._is_round and x == x else x
         words = self._place.format(n=written(x, ".0f") if self._is_round else number(x)) if x == x else ""
         for chart in self._lines:
@@ -147,8 +147,8 @@ class LinesColumn(Card):
 
 
 class ExperimentCharts(Row):
-    """By round at the left, with one x axis; against what was moved at the right. Charts without a line are left out.
-    One for each setting: what lines a chart has is settled when it is made.
+    """Charts by round at the left, with one x axis, and against what was moved at the right. Charts without a line are
+    left out. One for each setting: what lines a chart has is settled when it is made.
     """
 
     def __init__(self, sheet: Sheet, parent: QWidget | None = None) -> None:

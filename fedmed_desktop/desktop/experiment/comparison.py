@@ -204,7 +204,7 @@ def _columns(lines: Sequence[Result], test: dict[str, Result], *, is_mean: bool)
 
 
 def _differences(lines: Sequence[Result]) -> list[list[str]]:
-    """In percent; where the baseline is 0, as it is."""
+    """Rows of differences in percent; where the baseline is 0, as it is."""
     from ...lab.report import percent, shown, signed
 
     rows = []

@@ -138,7 +138,7 @@ class ExperimentPage(PageBase):
         """Nothing of what runs is shown here."""
 
     def show_experiment(self, experiment: Experiment) -> None:
-        """From its first setting, or from that which was looked at where it has one of the same name."""
+        """Shows an experiment from its first setting, or from the one looked at where it has one of the same name."""
         before = self.experiment.sheets[self._sheet].title if self.experiment and self.experiment.sheets else ""
         self.experiment = experiment
         self.heading.setText(self.tr("Experiment: {name}").format(name=experiment.name))
@@ -174,7 +174,7 @@ class ExperimentPage(PageBase):
         self._show_sheet(int(action.data()))
 
     def _show_sheet(self, number: int) -> None:
-        """Its table and charts; a method that was chosen stays so."""
+        """Shows a setting's table and charts; a method that was chosen stays so."""
         self._sheet = number
         chosen = self.chosen
         if self.charts is not None:

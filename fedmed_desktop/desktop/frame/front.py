@@ -11,7 +11,9 @@ TOKEN = "XDG_ACTIVATION_TOKEN"
 
 
 def bring_to_front(window: QWidget, activation: str = "") -> None:
-    """Also one that is hidden or minimised. `activation`: Wayland's token of who asked; Qt takes it from there."""
+    """Brings a window to the front, also one that is hidden or minimised. `activation`: Wayland's token of who asked;
+    Qt takes it from there.
+    """
     if activation:
         os.environ[TOKEN] = activation
     window.showNormal() if window.isMinimized() else window.show()

@@ -55,7 +55,7 @@ class Hosting(QObject):
         return self._window.add_late(page)
 
     def _inside(self, model: Path) -> Inside:
-        """On a thread of the pool."""
+        """Looks inside a model, on a thread of the pool."""
         return self.look_inside(model)
 
     def restore(self, hosted: Hosted | None, overseen: Path | None) -> None:

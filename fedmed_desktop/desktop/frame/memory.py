@@ -88,7 +88,7 @@ class Memory(QObject):
         raise error
 
     def remember(self) -> None:
-        """How the window is left."""
+        """Saves how the window is left."""
         values = self._settings.values
         values.geometry = bytes(self._window.saveGeometry().toBase64().data()).decode()
         values.page = self._window.page
@@ -103,7 +103,7 @@ class Memory(QObject):
 
     @Slot(str)
     def _acted(self, action: str) -> None:
-        """Who has agreed is not asked again at the next start."""
+        """Remembers that the person has agreed, who is not asked again at the next start."""
         if action == "agree" and (joined := self._settings.values.joined):
             self._settings.values.joined = joined.model_copy(update={"agreed": True})
             self.save()
@@ -197,5 +197,5 @@ class Memory(QObject):
 
 
 def _load_charts() -> None:
-    """Beside the GUI thread, which would stand still for a fifth of a second."""
+    """Imports the charts beside the GUI thread, which would stand still for a fifth of a second."""
     from ..monitor import page  # noqa: F401

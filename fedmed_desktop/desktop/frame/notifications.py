@@ -78,7 +78,7 @@ class Notifier(QObject):
         self.told: list[str] = []
 
     def show_desk(self, desk: Desk, status: Status, now: datetime) -> None:
-        """As often as the desk changes; tells of each occasion once, and of none that the person sees happen."""
+        """Tells of each occasion once, and of none that the person sees happen; called as often as the desk changes."""
         found = [one for one in notifications(desk, status, now) if one.key not in self._known]
         if desk.session is not self._session and desk.standing:
             self._session = desk.session  # rounds that had been closed before this start are no news

@@ -54,7 +54,7 @@ class PageList(NavigationBar):
             self.choose(PAGES.index(page))
 
     def show_page(self, page: str, shown: bool) -> None:
-        """Whether the page has an entry, and keys that turn to it."""
+        """Shows or hides a page's entry, with the keys that turn to it."""
         self.button(PAGES.index(page)).setVisible(shown)
         self._keys[page].setEnabled(shown)
 

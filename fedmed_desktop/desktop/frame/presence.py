@@ -32,8 +32,9 @@ LOAD_EVERY_S: Final = 2.0  # often enough to see whether a GPU is busy (inferred
 
 
 class Presence(QObject):
-    """From `begin` to `end`, in the GUI thread. `folder`: None where another desktop has it, which is the one that is
-    called then. `called` carries what a second start asked for; the window is in front by then.
+    """Tray icon, notifications and the calls of a second start from `begin` to `end`, in the GUI thread. `folder`: None
+    where another desktop has it, which is the one that is called then. `called` carries what a second start asked for;
+    the window is in front by then.
     """
 
     called = Signal(object)
@@ -56,7 +57,7 @@ class Presence(QObject):
             self._listener.begin()
 
     def show_desk(self, desk: Desk, now: datetime) -> None:
-        """As often as the desk changes, or ten times a second."""
+        """Shows the desk, as often as it changes or ten times a second."""
         self.tray.show_desk(desk, self._window.windowTitle())
         self.notifier.show_desk(desk, status(desk, now), now)
         trains = desk.running and desk.computing.busy and not desk.paused
@@ -78,7 +79,7 @@ class Presence(QObject):
             self._put(load)
 
     def _not_loaded(self, error: BaseException) -> None:
-        """It is not tried again: the load is worth no fault."""
+        """Logs the error and does not try again: the load is worth no fault."""
         log.warning("the load of this computer cannot be read: %r", error)
 
     def stay(self) -> None:

@@ -45,8 +45,8 @@ def about_leaving(desk: Desk) -> Words:
 
 
 def about_closing(desk: Desk, now: datetime) -> Words | None:
-    """Only where somebody would lose something: a demonstration starts over, a training stands still, a decision that
-    waits may come too late.
+    """Question before closing, only where somebody would lose something: a demonstration starts over, a training stands
+    still, a decision that waits may come too late.
     """
     if desk.running and desk.is_demo:
         return Words(

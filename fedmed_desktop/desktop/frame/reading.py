@@ -22,7 +22,7 @@ from .window import Window
 
 
 class Reading(QObject):
-    """From the pages' wishes to the engine's commands. `failed` is told why an evaluation cannot begin."""
+    """Turns the pages' wishes into the engine's commands. `failed` is told why an evaluation cannot begin."""
 
     def __init__(self, window: Window, engine: Engine, desk: Desk, failed: Callable[[UserFacingError], None]) -> None:
         super().__init__(window)

@@ -64,7 +64,7 @@ def _absolute(given: str | None) -> str | None:
 
 
 def is_handed_over(folder: Path, call: Call, patience: float = PATIENCE_S) -> bool:
-    """Whether another desktop has this folder open and has taken the call; then this one has nothing left to do.
+    """Tells whether another desktop has this folder open and has taken the call; then this one has nothing left to do.
 
     False at once where none has, and after a while where one does not answer (it hangs, or is another account's).
     """

@@ -17,7 +17,7 @@ from ..work.progress import WORDS
 
 
 def can_pause(desk: Desk) -> bool:
-    """Whether there is work to pause, or paused work to continue."""
+    """Tells whether there is work to pause, or paused work to continue."""
     pausable = desk.work.phase in WORDS and desk.work.phase != "uploading"
     return desk.running and not desk.closing and (desk.paused or pausable)
 
@@ -93,7 +93,7 @@ class WorkStrip(Bar):
         self._pause.setVisible(can_pause(desk))
 
     def minimumSizeHint(self) -> QSize:
-        """As high as with its button, so that pages do not jump when there is one."""
+        """Size that is as high as with the button, so that pages do not jump when there is one."""
         margins, edge = self.content.contentsMargins(), self.height() - self.contentsRect().height()
         high = self._pause.sizeHint().height() + margins.top() + margins.bottom() + edge
         return super().minimumSizeHint().expandedTo(QSize(0, high))

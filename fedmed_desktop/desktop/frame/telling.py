@@ -15,7 +15,9 @@ from .window import Window
 
 
 class Teller(QObject):
-    """In the GUI thread. The same fault again (a page that cannot be drawn fails ten times a second) is only logged."""
+    """Tells the person of faults, in the GUI thread. The same fault again (a page that cannot be drawn fails ten times
+    a second) is only logged.
+    """
 
     def __init__(self, window: Window, log_path: Path) -> None:
         super().__init__(window)
@@ -48,7 +50,7 @@ class Teller(QObject):
 
     @Slot()
     def open_log(self) -> None:
-        """In the system's own program for text."""
+        """Opens the log in the system's own program for text."""
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._log_path)))
 
     @Slot()

@@ -44,7 +44,7 @@ P = TypeVar("P", bound=QWidget)
 
 
 def _close(layout: B) -> B:
-    """Its parts stand edge to edge."""
+    """Sets a layout's parts edge to edge."""
     layout.setContentsMargins(0, 0, 0, 0)
     layout.setSpacing(0)
     return layout
@@ -93,7 +93,7 @@ class Window(QMainWindow):
         return menu
 
     def _lay_out(self, folder: Path) -> None:
-        """From the outside in: Qt applies the style sheet to all of a widget again when that is put into another."""
+        """Builds from the outside in: Qt applies the style sheet to all of a widget again when that is moved."""
         whole = QWidget(self)
         self.setCentralWidget(whole)
         column = _close(QVBoxLayout(whole))
@@ -151,7 +151,7 @@ class Window(QMainWindow):
         return self.add_late(page)
 
     def let_host(self, shown: bool) -> None:
-        """Whether the list of pages has an entry for hosting."""
+        """Shows or hides the entry for hosting in the list of pages."""
         self._navigation.show_page("hosting", shown)
 
     def add_late(self, page: P) -> P:
@@ -216,7 +216,7 @@ class Window(QMainWindow):
         self._first_on_page().setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def _first_on_page(self) -> QWidget:
-        """Where a person goes on who came by keys: into the note that is to be read, else to the one next step."""
+        """Widget for a person who came by keys: the note that is to be read, else the one next step."""
         steps: dict[str, QWidget] = {
             "trial": self.trial.note.editor,
             "approvals": self.approvals.decision.form.hold,
@@ -270,7 +270,7 @@ class Window(QMainWindow):
 
     @Slot()
     def ask_experiment(self) -> None:
-        """For the folder of an experiment; the page is turned to once one was read."""
+        """Asks for the folder of an experiment; the page is turned to once one was read."""
         self.experiment.ask()
 
     @Slot()

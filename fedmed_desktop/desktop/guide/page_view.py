@@ -55,7 +55,7 @@ class PageView(QTextBrowser):
         self._width = 0  # that pictures were made for
 
     def show_page(self, page: str) -> None:
-        """From its beginning; found words stay marked."""
+        """Shows a page from its beginning; found words stay marked."""
         self._page, self._width = page, 0
         self.setAccessibleName(self.tr("Guide: {page}").format(page=guide_title(page)))
         document = self.document()
@@ -142,7 +142,7 @@ class PageView(QTextBrowser):
     # -- pictures ----------------------------------------------------------------------------------------------------
 
     def _fit_pictures(self) -> None:
-        """As wide as the page; drawn for that width, since a document that shrinks a picture does so coarsely."""
+        """Draws pictures as wide as the page: a document that shrinks a picture does so coarsely."""
         width = min(self.viewport().width() - 2 * theme.gap(_MARGIN), theme.px(_WIDEST))
         if width == self._width or width < 1:
             return
@@ -178,7 +178,7 @@ class PageView(QTextBrowser):
 
 
 def _framed(picture: QPixmap) -> QPixmap:
-    """With a line around it: its ground may be the page's."""
+    """Draws a line around a picture: its ground may be the page's."""
     painter = QPainter(picture)
     painter.setPen(theme.active().color("edge"))
     painter.drawRect(picture.rect().adjusted(0, 0, -1, -1))
@@ -216,7 +216,7 @@ def _is_picture(block: QTextBlock) -> bool:
 
 
 def _is_code(block: QTextBlock) -> bool:
-    """Whether it is a line between fences: of a formula."""
+    """Tells whether a block is a line between fences: of a formula."""
     return block.isValid() and block.blockFormat().hasProperty(QTextFormat.Property.BlockCodeFence.value)
 
 

@@ -77,7 +77,7 @@ class _Page:
 
 
 class GuideSearch:
-    """Of pages by name, in Markdown, each beginning with its title. Any thread."""
+    """Search in pages by name, in Markdown, each beginning with its title. Any thread."""
 
     def __init__(self, pages: Mapping[str, str]) -> None:
         self._stem = Stemmer.Stemmer("english").stemWord
@@ -145,7 +145,7 @@ def anchor(heading: str) -> str:
 
 
 def anchors(markdown: str) -> list[str]:
-    """Of all headings of a page."""
+    """Anchors of all headings of a page."""
     return [anchor(heading) for heading in re.findall(r"^#+ (.+)$", markdown, re.MULTILINE)]
 
 

@@ -75,7 +75,7 @@ class SearchRow(Row):
 
     @Slot(int, int)
     def show_place(self, number: int, count: int) -> None:
-        """Of the found words on the page that is open; without any, nothing of them is shown."""
+        """Shows the place among the found words on the page that is open; without any, nothing of them is shown."""
         text = self.tr("{number} of {count} on this page").format(number=number, count=count) if number else ""
         self.places.setText(text or self.tr("%n on this page", "", count))
         searches = bool(self.line.text().strip())
@@ -169,7 +169,7 @@ class Results(QListWidget):
 
     @Slot(QListWidgetItem)
     def _clicked(self, item: QListWidgetItem) -> None:
-        """Its row may be the current one already, with another page on show."""
+        """Opens a result; its row may be the current one already, with another page on show."""
         self._open(self.row(item))
 
 

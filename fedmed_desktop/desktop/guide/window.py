@@ -146,7 +146,7 @@ class GuideDialog(QDialog):
 
     @Slot(QListWidgetItem)
     def _clicked(self, item: QListWidgetItem) -> None:
-        """Its row may be the current one already, with one of its pages on show."""
+        """Chooses a row; it may be the current one already, with one of its pages on show."""
         self._chosen(self.contents.row(item))
 
     def _turn(self, page: str) -> None:
@@ -235,7 +235,7 @@ class GuideDialog(QDialog):
     # -- sizes -------------------------------------------------------------------------------------------------------
 
     def _size(self) -> None:
-        """Once for each size of letters: what the person made of it else stays."""
+        """Sizes the window once for each size of letters; otherwise what the person made of it stays."""
         if self._sized_for != theme.px(theme.TEXT_PX):
             self._sized_for = theme.px(theme.TEXT_PX)
             self.resize(QSize(*map(theme.px, _SIZE)).boundedTo(self.screen().availableSize() * 0.9))

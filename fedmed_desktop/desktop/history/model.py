@@ -28,7 +28,7 @@ class EntriesModel(QAbstractTableModel):
             self.endResetModel()
 
     def row_of(self, number: int) -> int:
-        """Where this entry stands; -1 where it is not shown."""
+        """Row of this entry; -1 where it is not shown."""
         return next((row for row, line in enumerate(self._lines) if line.number == number), -1)
 
     def number_at(self, row: int) -> int:

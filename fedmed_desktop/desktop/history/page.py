@@ -152,7 +152,7 @@ class HistoryPage(PageBase):
             self.read()
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Has it read again with the desk that comes next: other programs may have written to it."""
+        """Forgets the record, so that it is read again with the next desk: other programs may have written to it."""
         super().showEvent(event)
         self._record = None
 
@@ -296,7 +296,7 @@ class HistoryPage(PageBase):
 
     @Slot(str, str)
     def _mark(self, name: str, remark: str) -> None:
-        """Up to the last entry that was shown here, not to what came since."""
+        """Marks the record as reviewed up to the last entry that was shown here, not to what came since."""
         last, looked = self.view.last, self._looked
         if last is not None and looked is not None:
             digest = str(self.view.rows[last.number]["hash"])

@@ -114,7 +114,7 @@ def _first(row: Row) -> str:
 
 
 def _second(row: Row) -> str:
-    """Who and when, and what an electronic signature has to say beside those: its meaning and the reason."""
+    """Person and time, and what an electronic signature has to say beside those: its meaning and the reason."""
     said = (
         str(row["time_utc"])[:19].replace("T", " "),
         f"{who(row)} ({row['actor_os_user']})",

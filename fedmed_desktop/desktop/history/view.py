@@ -161,7 +161,7 @@ def _is_shown(line: Line, shown: Shown) -> bool:
 
 
 def verdict(view: HistoryView) -> tuple[str, str]:
-    """Whether the chain is whole, in plain words, and the tone of it."""
+    """Tells whether the chain is whole, in plain words, and the tone of it."""
     if view.fault is not None and "entry" in view.fault.params:
         entry = view.fault.params["entry"]
         return tr("The record is broken: entry {number} cannot be trusted.").format(number=written(int(entry))), "bad"

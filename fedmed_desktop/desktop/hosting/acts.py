@@ -92,7 +92,7 @@ def _about_closing(seen: Overview) -> Words:
 
 
 def about_removal(name: str, site: SiteRow | None) -> Words:
-    """Of a site, or of an invitation that nobody has used (`site` None)."""
+    """Question before a site is removed, or an invitation that nobody has used (`site` None)."""
     if site is None:
         return Words(
             tr("Take back the invitation of {site}?").format(site=name),
@@ -112,7 +112,7 @@ def about_removal(name: str, site: SiteRow | None) -> Words:
 
 
 def about_stopping() -> Words:
-    """Before the coordinator on this computer is stopped."""
+    """Question before the coordinator on this computer is stopped."""
     return Words(
         tr("Stop serving the federation?"),
         tr(
@@ -125,7 +125,7 @@ def about_stopping() -> Words:
 
 
 def about_forgetting(federation: str) -> Words:
-    """Before a federation that another computer serves is shown no longer."""
+    """Question before a federation that another computer serves is shown no longer."""
     return Words(
         tr("No longer look after {federation}?").format(federation=federation),
         tr("The federation goes on without you. To look after it again you need another invitation as a host."),

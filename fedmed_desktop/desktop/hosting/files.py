@@ -67,7 +67,7 @@ def _error(code: str, path: Path) -> UserFacingError:
 
 
 def look_at_port(typed: str) -> Verdict:
-    """Whether this computer can listen there now."""
+    """Tells whether this computer can listen there now."""
     verdict = port_verdict(typed)
     if verdict.state != "right" or _is_free(int(typed)):
         return verdict
@@ -100,7 +100,7 @@ def own_names() -> tuple[str, ...]:
 
 
 def _is_near(address: str) -> bool:
-    """Whether it leads no further than this computer, or one cable."""
+    """Tells whether an address leads no further than this computer, or one cable."""
     found = ipaddress.ip_address(address)
     return found.is_loopback or found.is_link_local
 

@@ -86,12 +86,12 @@ class HostForm:
 
     @property
     def weighs_by_notes(self) -> bool:
-        """Whether the method measures each update on public notes, which the founder chooses."""
+        """Tells whether the method measures each update on public notes, which the founder chooses."""
         return needs_of(self.method, types=True, shared_notes=False).code == "methods.no_shared_notes"
 
     @property
     def public(self) -> str:
-        """Where sites find the coordinator."""
+        """Address at which sites find the coordinator."""
         host = self.address if self.reach == "network" else LOOPBACK
         return f"[{host}]:{self.port}" if ":" in host.strip("[]") and "[" not in host else f"{host}:{self.port}"
 
@@ -105,8 +105,8 @@ def slug(name: str) -> str:
 
 
 def verdicts(form: HostForm, known: tuple[str, ...] | None = None) -> dict[FieldName, Verdict]:
-    """Of each field that can be judged by what is typed alone. `known`: names and addresses of this computer; None
-    while they are looked up.
+    """Verdict on each field that can be judged by what is typed alone. `known`: names and addresses of this computer;
+    None while they are looked up.
     """
     found: dict[FieldName, Verdict] = {
         "name": _caught(form.name, _name),
@@ -124,7 +124,7 @@ def verdicts(form: HostForm, known: tuple[str, ...] | None = None) -> dict[Field
 
 
 def port_verdict(typed: str) -> Verdict:
-    """Of the number alone; whether it is free is looked up later."""
+    """Verdict on the number alone; whether it is free is looked up later."""
     return _caught(typed, lambda text: _whole(text, _LEAST_PORT, 65_535))
 
 
@@ -237,7 +237,7 @@ def _hours(typed: str) -> str:
 
 
 def _method(form: HostForm) -> Verdict:
-    """Also what does not go together although each field is right by itself, which the specification itself says."""
+    """Verdict on the method; also on fields that are right alone but do not go together, as the specification says."""
     counted = needs_of(form.method, types=bool(form.tasks & {"entities", "relations"}), shared_notes=True).share
     try:
         _in_all(form)

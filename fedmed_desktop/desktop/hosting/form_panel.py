@@ -182,7 +182,7 @@ class FormPanel(Spaced):
 
     @property
     def is_right(self) -> bool:
-        """Whether a federation can be founded with it."""
+        """Tells whether a federation can be founded with it."""
         form = self.form()
         shown = [self.fields[name] for name in form.needed if name in self.fields]
         chosen = (self.ticks.below.verdict, self.about_method.verdict)

@@ -65,7 +65,7 @@ class HostLine(QObject):
 
     @property
     def name(self) -> str:
-        """Of this host in the federation."""
+        """Name of this host in the federation."""
         return self._agent.name if self._agent else ""
 
     @property

@@ -138,7 +138,7 @@ class HostingPage(PageBase):
         self._clock.start()
 
     def show_state(self, hosted: Hosted, state: State, fault: str = "") -> None:
-        """As it is found to be."""
+        """Shows the federation as it is found to be."""
         self.hosted, self.state = hosted, state
         self.served.show_state(hosted, state, fault)
         self.facts.show_hosted(hosted)
@@ -167,7 +167,7 @@ class HostingPage(PageBase):
 
     @property
     def is_running(self) -> bool:
-        """Whether a coordinator runs that this window would leave behind."""
+        """Tells whether a coordinator runs that this window would leave behind."""
         return self.hosted is not None and process.is_running(self.hosted)
 
     # -- founding ------------------------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ class HostingPage(PageBase):
 
     @Slot()
     def _back(self) -> None:
-        """To what was hosted before, if anything was."""
+        """Goes back to what was hosted before, if anything was."""
         self.form.drop()
         if self._before is not None:
             self.show_hosted(self._before)

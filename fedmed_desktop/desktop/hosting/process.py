@@ -42,7 +42,7 @@ class Look:
 
 
 def command(hosted: Hosted) -> list[str]:
-    """This very program, as a coordinator."""
+    """Command that runs this very program as a coordinator."""
     own = [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "fedmed_desktop"]
     return [
         *own,

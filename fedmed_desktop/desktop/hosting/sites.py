@@ -165,7 +165,7 @@ def _progress(site: SiteRow, now: datetime) -> tuple[str, str, str]:
 
 
 def _score(site: SiteRow) -> str:
-    """On the site's own validation notes, before and after its own training; else the losses."""
+    """Score on the site's own validation notes, before and after its own training; else the losses."""
     result = site.result
     if result is None:
         return NOTHING

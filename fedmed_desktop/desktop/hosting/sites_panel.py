@@ -158,7 +158,7 @@ class SitesPanel(Spaced):
         return words.get(phase, self.tr("Close the round…"))
 
     def _what_keeps(self, refusals: dict[ActName, str]) -> str:
-        """Why the round cannot be closed yet, in words."""
+        """Says why the round cannot be closed yet, in words."""
         seen, code = self._seen, refusals.get("close", "")
         if seen is None or code not in ("hosting.no_quorum", "hosting.too_few_sites"):
             return ""

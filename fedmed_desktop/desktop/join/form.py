@@ -55,7 +55,7 @@ class JoinForm:
         return cls(request.address, request.name, model, notes, types_map, request.invitation)
 
     def request(self, root: Path, before: JoinRequest | None = None) -> JoinRequest:
-        """For a form of which every verdict is right; `root` holds a folder for each site and coordinator.
+        """Request of a form of which every verdict is right; `root` holds a folder for each site and coordinator.
 
         `before`: the try that is being corrected, whose folder stays as long as address and name do.
         """
@@ -101,8 +101,8 @@ class NotesLook:
 
 
 def site_folder(root: Path, coordinator: str, name: str) -> Path:
-    """By coordinator (its fingerprint, or its address on this computer) and name: joining under the same name again
-    goes on where it was left.
+    """Folder by coordinator (its fingerprint, or its address on this computer) and name: joining under the same name
+    again goes on where it was left.
     """
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "site"
     own = hashlib.sha256("\n".join((coordinator, name)).encode()).hexdigest()[:12]
@@ -176,7 +176,7 @@ def _name(typed: str) -> str:
 
 
 def splits_sentence(notes: SiteNotes) -> str:
-    """How many notes a folder has, and what each part is for."""
+    """Says how many notes a folder has, and what each part is for."""
     test = tr("{count:,} to test with") if notes.test else tr("none to test with")
     said = tr("%n note(s) to train on, {validation:,} to score rounds with, {test}.", "", len(notes.train))
     said = said.format(validation=len(notes.validation), test=test.format(count=len(notes.test or [])))
@@ -184,7 +184,7 @@ def splits_sentence(notes: SiteNotes) -> str:
 
 
 def map_sentence(found: NotesPreview, source: str) -> str:
-    """How many marked entities count; `source` says by which map. Raises UserFacingError where none does."""
+    """Says how many marked entities count; `source` says by which map. Raises UserFacingError where none does."""
     kept, ignored = found.entities_kept, found.entities_ignored
     if not kept:
         raise UserFacingError("desktop.types_ignored", found=", ".join(row.local for row in found.types) or "none")

@@ -155,7 +155,7 @@ class JoinPage(PageBase):
         next((field for field in fields if not field.text()), fields[0]).line.setFocus()
 
     def prefill(self, given: str) -> None:
-        """Where to join is known already, from the command line: an address, an invitation, or a file with one."""
+        """Fills in where to join, known from the command line: an address, an invitation, or a file with one."""
         if SCHEME in given.lower():
             self.where.give(given)
         elif "://" in given:
@@ -164,7 +164,7 @@ class JoinPage(PageBase):
             self.where.open(given)
 
     def prefill_first(self, given: str, notes: str) -> None:
-        """As far as the first run has asked for it; each may be empty."""
+        """Fills in what the first run has asked for; each may be empty."""
         if given:
             self.prefill(given)
         if notes:

@@ -17,7 +17,7 @@ _MOST_PX: Final = 4000
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file is a picture by its content, whatever its name."""
+    """Tells whether a file is a picture by its content, whatever its name."""
     return bool(QImageReader.imageFormat(str(path)).data())
 
 

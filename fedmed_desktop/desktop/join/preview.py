@@ -99,7 +99,7 @@ def _shown(notes: Sequence[Note], mapping: Mapping[str, str]) -> tuple[ShownNote
 
 
 def _cut(note: Note, marked: bool) -> ShownNote:
-    """At a blank and never inside an entity."""
+    """Cuts a long note at a blank and never inside an entity."""
     spans = tuple(entity.span for entity in note.entities) if marked else ()
     if len(note.text) <= LONGEST:
         return ShownNote(note.text, spans)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Beside the join form: three of the notes with their entities marked, and what their types become."""
+"""Card beside the join form: three of the notes with their entities marked, and what their types become."""
 
 from __future__ import annotations
 

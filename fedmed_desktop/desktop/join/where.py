@@ -93,7 +93,7 @@ class WherePanel(Spaced):
 
     @property
     def is_for_host(self) -> bool:
-        """Whether what is given is the invitation of a host, who gives neither a model nor notes."""
+        """Tells whether what is given is the invitation of a host, who gives neither a model nor notes."""
         return self.way == "invited" and self._invitation is not None and self._invitation.role == "host"
 
     def typed(self) -> dict[str, str]:
@@ -201,7 +201,7 @@ class WherePanel(Spaced):
 
     @Slot(str)
     def _look_at_address(self, typed: str) -> None:
-        """Its form at once; whether something answers there a moment later."""
+        """Judges an address by its form at once, and a moment later by whether something answers there."""
         verdict = look_at_address(typed)
         self._show("address", verdict)
         if self._reach_task is not None:

@@ -68,7 +68,7 @@ def words(text: str, span: Span) -> str:
 
 
 def links_in_words(text: str, links: Sequence[Link]) -> str:
-    """For those who do not see the lines: "2 modifiers: 100 mg, dosage of aspirin; mild, severity of tremor"."""
+    """Links for those who do not see the lines: "2 modifiers: 100 mg, dosage of aspirin; mild, severity of tremor"."""
     each = tr("{modifier}, {kind} of {mention}")
     told = [
         each.format(modifier=words(text, link.tail), kind=link.tail.type, mention=words(text, link.head))
@@ -81,7 +81,7 @@ def links_in_words(text: str, links: Sequence[Link]) -> str:
 
 
 def in_words(text: str, spans: Sequence[Span]) -> str:
-    """For those who do not see the colours: "2 entities: warfarin, drug; melena, problem"."""
+    """Spans for those who do not see the colours: "2 entities: warfarin, drug; melena, problem"."""
     shown = _apart(text, spans, ())
     if not shown:
         return tr("no entities")

@@ -19,8 +19,8 @@ class Choice:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a field is right, and the sentence below it: what is wrong and what to do, or what was found there.
-    `warns`: right, but to be looked at.
+    """Verdict on a field, and the sentence below it: what is wrong and what to do, or what was found there. `warns`:
+    right, but to be looked at.
     """
 
     state: Literal["empty", "checking", "wrong", "right"]

@@ -56,7 +56,7 @@ def locale_of(language: str) -> QLocale:
 
 
 def customs_of(language: str, locale: QLocale) -> Customs:
-    """How numbers and moments are written; `language` is one of languages() but English."""
+    """Customs by which numbers and moments are written; `language` is one of languages() but English."""
     formats = _MOMENTS[language]
 
     def moment(time: datetime, kind: Moment) -> str:

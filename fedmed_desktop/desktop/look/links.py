@@ -106,5 +106,5 @@ def _spread(made: Sequence[Route]) -> None:
 
 
 def _from(other: Place, place: Place) -> float:
-    """Where the other end lies: by the left edge where it is on another line."""
+    """Position of the other end: its middle, or left of everything where it is on another line."""
     return (other.left + other.right) / 2 if other.line == place.line else -1.0

@@ -81,7 +81,7 @@ class ChartColumn(Card):
             chart.home_asked.connect(self.follow)
 
     def show_earlier(self, curves: Curves | None) -> None:
-        """Those that are drawn in grey behind the present ones from now on."""
+        """Sets the curves that are drawn in grey behind the present ones from now on."""
         self._earlier = Series(curves) if curves is not None else None
 
     def show_curves(self, curves: Curves) -> None:
@@ -209,7 +209,7 @@ class ChartColumn(Card):
 
 
 def _is_seen(chart: Chart, key: str) -> bool:
-    """Whether a rank's line has values, and not only those of this site's own line, which would lie over it."""
+    """Tells whether a rank's line has values, and not only those of this site's own line, which would lie over it."""
     x, y = chart.data(key)
     there = np.isfinite(y)
     if key != "others" or not there.any():

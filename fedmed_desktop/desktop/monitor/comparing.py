@@ -123,14 +123,14 @@ class Comparing(QObject):
 
 
 def _look(root: Path, present: Path | None) -> list[Earlier]:
-    """Not in the GUI thread."""
+    """Looks for earlier federations; not in the GUI thread."""
     if not root.is_dir():
         return []
     return earlier_federations(folder for folder in root.iterdir() if folder.is_dir() and folder != present)
 
 
 def _read(folder: Path) -> EarlierRun:
-    """Not in the GUI thread."""
+    """Reads an earlier federation's curves; not in the GUI thread."""
     record = read_record(folder)
     name = record.spec.name if record.spec else folder.name
     return run_of(name, record, read_measured(folder))

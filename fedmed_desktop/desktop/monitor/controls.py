@@ -45,7 +45,7 @@ class MonitorControls(Row):
         self.follow.clicked.connect(self.follow_chosen)
 
     def sizeHint(self) -> QSize:
-        """That of one line, also while there are two: it would never become one again."""
+        """Size of one line, also while there are two: it would never become one again."""
         parts = [widget.sizeHint() for widget in self._widgets]
         width = sum(part.width() for part in parts) + self.content.spacing() * (len(parts) - 1)
         return QSize(width, super().sizeHint().height())

@@ -40,7 +40,7 @@ class EarlierRun(NamedTuple):
 
 
 def run_of(name: str, record: Record, measured: Sequence[Event]) -> EarlierRun:
-    """From what a site recorded; seconds where it has many steps, so not for a GUI thread."""
+    """Makes a run from what a site recorded; seconds where it has many steps, so not for a GUI thread."""
     curves = Curves()
     curves.fold_many(measured)
     curves.fold_record(record)
@@ -62,7 +62,7 @@ class Compared(NamedTuple):
 
 
 def compared(now: Curves, notes: dict[int, int], earlier: EarlierRun) -> Compared:
-    """By what each found in notes kept aside after the same number of rounds, in tasks and types that both learned."""
+    """Compares what each found in notes kept aside after the same number of rounds, in tasks and types both learned."""
     then = earlier.curves
     rounds = [number for number in _scored(now) if number in _scored(then)]
     if not rounds:
@@ -103,7 +103,7 @@ def _rows(now: Curves, then: Curves, last: int, tasks: Sequence[TaskName]) -> tu
 
 
 def _values(curves: Curves, last: int, tasks: Sequence[TaskName]) -> list[tuple[str, str]]:
-    """Of 100, after this round, by the names that the Monitor's card of scores has."""
+    """Scores of 100, after this round, by the names that the Monitor's card of scores has."""
     alone = Curves()
     scores = {task: curves.scores[last]["after"][task] for task in tasks}
     alone.scores = {last: {"after": Scores(tasks=scores)}}

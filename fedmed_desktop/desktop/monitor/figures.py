@@ -37,7 +37,7 @@ class Table:
         return len(self.values)
 
     def fields(self) -> tuple[str, ...]:
-        """Those that a file has: of scores, the one of a federation with one task, or those of each of its tasks."""
+        """Fields that a file has: of scores, the one of a federation with one task, or those of each of its tasks."""
         known = {name for name in SCORES if np.isfinite(self.values[:, FIELDS.index(name)]).any()}
         scores = known or {ALONE}
         return tuple(name for name in FIELDS if name in scores or name not in (ALONE, *SCORES))
@@ -56,7 +56,7 @@ class Table:
 
 
 def _with_moment(moment: str, cells: list[str]) -> list[str]:
-    """Between round, step and the others."""
+    """Puts the moment between round, step and the others."""
     return [*cells[:2], moment, *cells[2:]]
 
 
@@ -103,7 +103,7 @@ class TableRows:
             self._values[rows, FIELDS.index(name)] = column
 
     def table(self, kept_steps: NDArray[np.bool_]) -> Table:
-        """In order, without rows that tell nothing; `kept_steps`: which of the steps count."""
+        """Table in order, without rows that tell nothing; `kept_steps`: which of the steps count."""
         told = np.isfinite(self._values[:, FIELDS.index("validation_loss") :]).any(axis=1)
         told[self._moments == 1] = kept_steps
         values, moments = self._values[told], self._moments[told]

@@ -24,7 +24,7 @@ def write_csv(table: Table, path: Path) -> None:
 
 
 def write_picture(image: QImage, path: Path) -> None:
-    """As PNG; any thread. Raises UserFacingError("desktop.not_written")."""
+    """Writes a picture as PNG; any thread. Raises UserFacingError("desktop.not_written")."""
     writer = QImageWriter(str(path), b"png")
     if not writer.write(image):
         raise UserFacingError("desktop.not_written", path=str(path), reason=writer.errorString())

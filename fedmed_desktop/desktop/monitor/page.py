@@ -312,6 +312,6 @@ class MonitorPage(PageBase):
         self.banner.show_message("")
 
     def _forget_saved(self) -> None:
-        """At the next action it is no longer news."""
+        """Takes the news of a saved file away at the next action."""
         if self._saved_read.isActive():
             self._on_banner_read()

@@ -35,7 +35,7 @@ class Series:
 
     @property
     def is_thinned(self) -> bool:
-        """Whether only a selection of steps is kept of some closed round."""
+        """Tells whether only a selection of steps is kept of some closed round."""
         closed = self._rounds["round"] < (self.curves.current[0] if self.curves.current else 0)
         return bool((self._rounds["steps"][closed] > MOST_STEPS).any())
 
@@ -100,7 +100,7 @@ class Series:
         return _known(self._ends(axis)[1], self.curves.drift(name))
 
     def rank(self, axis: Axis) -> tuple[Numbers, Numbers]:
-        """This site's rank as a step line: two points for each round that has one."""
+        """Rank of this site as a step line: two points for each round that has one."""
         return self._step_line(self._rounds["rank"], axis)
 
     def other_ranks(self, axis: Axis) -> tuple[Numbers, Numbers]:
@@ -176,6 +176,6 @@ def _known_value(scores: Scores, key: Key) -> float:
 
 
 def _known(x: Numbers, y: Numbers) -> tuple[Numbers, Numbers]:
-    """Only points that have both coordinates."""
+    """Points that have both coordinates."""
     there = np.isfinite(x) & np.isfinite(y)
     return x[there], y[there]

@@ -53,7 +53,7 @@ class Figures(NamedTuple):
 
 
 def subtitle(desk: Desk) -> str:
-    """Such as "Round 3 of 10 · Riverside"."""
+    """Subtitle such as "Round 3 of 10 · Riverside"."""
     parts = []
     if desk.round:
         rounds = desk.standing.rounds if desk.standing else (desk.spec.rounds if desk.spec else 0)
@@ -107,7 +107,7 @@ def _beside_model(moved: int, full: int | None) -> str:
 
 
 def _gain(before: float, after: float, known: float) -> str:
-    """Before and after; the last that is known where one is missing, or where there is no room for both."""
+    """Scores before and after; the last that is known where one is missing, or where there is no room for both."""
     if math.isnan(after):
         return written(100 * known, ".0f")
     return (
@@ -131,7 +131,7 @@ def span(series: Series, axis: Axis) -> tuple[float, float]:
 
 
 def place(series: Series, axis: Axis, x: float) -> str:
-    """Which step an x is, such as "round 2, step 48"."""
+    """Name of the step at an x, such as "round 2, step 48"."""
     found = series.step_at(axis, x)
     return tr("round {round}, step {step:,}").format(round=found[0], step=found[1]) if found else ""
 
@@ -146,7 +146,7 @@ def trend(series: Series) -> str:
 
 
 def verdict(series: Series) -> tuple[str, Literal["ok", "warn", "dim"]]:
-    """How training goes in plain words, and the tone: by the smoothed loss, and the loss on notes kept aside."""
+    """Says how training goes in plain words, and the tone: by the smoothed loss, and the loss on notes kept aside."""
     if series.curves.current is None:
         return "", "dim"
     if np.isfinite(series.training("step")[1]).sum() < _FEW_STEPS:
@@ -176,7 +176,7 @@ def _change(series: Series) -> Literal["falling", "rising", "steady", ""]:
 
 
 def loss_sentence(series: Series) -> str:
-    """Such as "Training loss, round 2 step 812, 1.24, falling"."""
+    """Sentence such as "Training loss, round 2 step 812, 1.24, falling"."""
     if series.curves.current is None:
         return tr("Waiting for the first step")
     round_number, step, _ = series.curves.current
@@ -237,7 +237,7 @@ def rank_change(series: Series) -> str:
 
 
 def _reason(series: Series, change: RankChange) -> str:
-    """Why the rank changed, as far as the method's settings and the drift that was told say so."""
+    """Says why the rank changed, as far as the method's settings and the drift that was told say so."""
     follows, levels = series.curves.rank_follows, series.curves.thresholds
     if follows == "schedule":
         return tr("as the method plans")
@@ -252,7 +252,7 @@ def _reason(series: Series, change: RankChange) -> str:
 
 
 def layers_sentence(curves: Curves) -> str:
-    """Where the change of the latest round is, and how large it was beside the round before."""
+    """Says where the change of the latest round is, and how large it was beside the round before."""
     if not curves.layers:
         return ""
     *earlier, last = sorted(curves.layers)

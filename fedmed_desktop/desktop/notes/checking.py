@@ -46,7 +46,7 @@ class CheckedNotes(NotesReport):
 
     @property
     def has_notes(self) -> bool:
-        """Whether notes were found."""
+        """Tells whether notes were found."""
         return self._found is not None and self._found.view is not None
 
     def look(self, wish: Wish) -> None:
@@ -135,6 +135,6 @@ class CheckedNotes(NotesReport):
 
 
 def _written(found: Looked, folder: str, wish: Wish) -> tuple[str, str]:
-    """On a thread of the pool."""
+    """Writes a split of the notes, on a thread of the pool."""
     assert found.checked is not None
     return folder, files.write_split(found.checked, folder, wish.cache)

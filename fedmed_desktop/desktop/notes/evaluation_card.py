@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How good the federation's adapter is on the notes that are shown: a button, progress, the verdict, a table."""
+"""Card on how good the federation's adapter is on the notes shown: a button, progress, the verdict, a table."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class EvaluationCard(HelpedCard):
 
 
 def _saved(save: Save, folder: str) -> str:
-    """On a thread of the pool: "" or the sentence why it could not be written."""
+    """Saves an evaluation, on a thread of the pool: "" or the sentence why it could not be written."""
     try:
         save(Path(folder))
     except (UserFacingError, OSError) as error:

@@ -54,7 +54,7 @@ def _done(shown: EvaluationShown) -> EvaluationView:
 
 
 def _verdict(rows: list[EvaluatedRow], adapter: str) -> tuple[str, str]:
-    """By the measures of whole tasks: which are better, which worse, beyond chance."""
+    """Judges by the measures of whole tasks: which are better, which worse, beyond chance."""
     whole = [row for row in rows if row.name == "all" and row.measure == "strict"]
     whole += [row for row in rows if row.task == "summaries"]
     better = [row for row in whole if row.is_clear and (row.difference or 0) > 0]

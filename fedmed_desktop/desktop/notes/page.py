@@ -112,7 +112,7 @@ class NotesPage(PageBase):
 
     @Slot()
     def _show_evaluation(self) -> None:
-        """Where there are notes to evaluate on; one that was begun stays in sight."""
+        """Shows the evaluation where there are notes for it; one that was begun stays in sight."""
         self.evaluation.setVisible(self.report.has_notes or self._desk.evaluation is not None)
 
     @Slot()
@@ -121,7 +121,7 @@ class NotesPage(PageBase):
             self.evaluation_requested.emit(self.report.wish)
 
     def _show_shared(self) -> None:
-        """Beside this site's own notes only: others that somebody looks at were never counted."""
+        """Shows shared counts beside this site's own notes only: others that somebody looks at were never counted."""
         own = self._own()
         is_own = own is not None and self.report.wish == own
         self.shared.show_shared(shared_view(self._desk) if is_own else None)

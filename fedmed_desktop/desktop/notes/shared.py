@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""This site's training notes beside the federation's, by specialty or by type, as far as counts are shared. No Qt.
+"""Training notes of this site beside the federation's, by specialty or by type, as far as counts are shared. No Qt.
 
 The federation's shares came here in the plan of a round: the mean over the sites of the round before. What one other
 site has is in no plan.
@@ -78,7 +78,7 @@ def _named(name: str) -> str:
 
 
 def _sentence(pairs: list[SharePair]) -> str:
-    """Where this site differs most, both ways."""
+    """Says where this site differs most, both ways."""
     most = max(pairs, key=lambda pair: pair.own - pair.federation)
     least = min(pairs, key=lambda pair: pair.own - pair.federation)
     more, less = "", ""

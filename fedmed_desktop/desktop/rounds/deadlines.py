@@ -37,7 +37,7 @@ def deadline_rows(desk: Desk, now: datetime) -> list[tuple[str, ...]]:
 
 
 def _end(desk: Desk, name: DeadlineName) -> datetime | None:
-    """When it ends; those that begin anew at each step, or at other sites, have no end that is known here."""
+    """End of a deadline; those that begin anew at each step, or at other sites, have no end that is known here."""
     if desk.standing is None or desk.ended:
         return None
     return {"join": desk.standing.joins_until, "train": desk.standing.closes}.get(name)

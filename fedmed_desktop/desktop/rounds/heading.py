@@ -37,7 +37,7 @@ def title(desk: Desk) -> str:
 
 
 def is_last(desk: Desk) -> bool:
-    """Whether the rounds are over and the final adapter is being scored at the sites."""
+    """Tells whether the rounds are over and the final adapter is being scored at the sites."""
     if desk.standing and desk.standing.phase in ("evaluating", "finished"):
         return True
     last = desk.last_entry
@@ -56,7 +56,7 @@ def steps(desk: Desk, state: State) -> tuple[tuple[str, ...], int, bool]:
 
 
 def caption(desk: Desk, now: datetime) -> str:
-    """When the round began and closes, in the computer's own time; only what is known."""
+    """Says when the round began and closes, in the computer's own time; only what is known."""
     standing = desk.standing
     if standing is None or standing.phase == "finished" or desk.ended:
         return ""
@@ -79,7 +79,7 @@ def method(desk: Desk) -> str:
 
 
 def round_line(desk: Desk, now: datetime) -> str:
-    """In short, for where there is one line: "Round 3 of 10 · closes 11:00"; "" before the first round."""
+    """Round in short, for where there is one line: "Round 3 of 10 · closes 11:00"; "" before the first round."""
     standing = desk.standing
     if not desk.round or standing is None or standing.phase == "gathering":
         return ""

@@ -48,7 +48,7 @@ class IdentityCard(Card):
 
     @property
     def is_done(self) -> bool:
-        """Whether there are words that need not be seen any more."""
+        """Tells whether there are words that need not be seen any more."""
         return self._found is not None and not self._found.waits and self._found.words == self.done
 
     @Slot()

@@ -29,7 +29,7 @@ class Change:
 
     @property
     def texts(self) -> tuple[str, str, str]:
-        """Before, after and the difference of the two as they are shown, so that nobody finds the sum wrong."""
+        """Texts of before, after and their difference as they are shown, so that nobody finds the sum wrong."""
         return str(hundredths(self.before)), str(hundredths(self.after)), signed(self.delta)
 
     @property
@@ -38,7 +38,7 @@ class Change:
 
     @property
     def way(self) -> Way:
-        """Up, down or neither; told by the sign, the colour only follows."""
+        """Direction: up, down or neither; told by the sign, the colour only follows."""
         return "ok" if self.delta > 0 else "bad" if self.delta < 0 else ""
 
 
@@ -54,7 +54,7 @@ class Improved:
 
 
 def improved(desk: Desk) -> Improved:
-    """From the site's record and the coordinator's history; empty before the first score."""
+    """Improvement from the site's record and the coordinator's history; empty before the first score."""
     history = desk.standing.history if desk.standing else ()
     federation = _federation(history)
     entry = _last_scored(desk.record.entries)
@@ -87,7 +87,7 @@ def _on_own(key: Key, before: Scores, after: Scores, *, several: bool) -> Change
 
 
 def own_scores(entry: Entry) -> tuple[Scores, Scores]:
-    """Before and after, on the site's own notes: the evidence has them also where the federation shares no scores."""
+    """Scores before and after on the site's own notes: the evidence has them also where the federation shares none."""
     source = entry.evidence if entry.evidence.scores_after else entry.update.report
     return source.scores_before, source.scores_after
 
@@ -98,7 +98,7 @@ def hundredths(score: float) -> int:
 
 
 def signed(value: int) -> str:
-    """With a real minus sign: "+13", "−2", "±0"."""
+    """Writes a number with a real minus sign: "+13", "−2", "±0"."""
     return f"{'+' if value > 0 else '−' if value < 0 else '±'}{abs(value)}"
 
 

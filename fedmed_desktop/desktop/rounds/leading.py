@@ -48,7 +48,7 @@ def _of_final(entry: Entry, desk: Desk) -> Leading:
 
 
 def _of_demonstration(scored: DemoScored) -> Leading:
-    """By its first task; the table below has the others."""
+    """Judges by its first task; the table below has the others."""
     task, rows = next(iter(scored.rows.items()))
     before, after = (next(iter(row.values())) for row in (next(iter(rows.values())), list(rows.values())[-1]))
     on = tr("all sites' test notes")

@@ -33,7 +33,7 @@ class Asking:
 
 
 def about(asking: Asking, model: str) -> str:
-    """Which note, what is asked, and of which model where the person chose one: in one line."""
+    """Says in one line which note is read, what is asked, and of which model where the person chose one."""
     what = tr("looks for {types}").format(types=", ".join(asking.types))
     if asking.task != "entities":
         what = asking.question or task_name(asking.task)

@@ -59,13 +59,13 @@ class BlindPanel(Spaced):
 
     @property
     def hides(self) -> bool:
-        """Whether nobody may see yet which side is which."""
+        """Tells whether nobody may see yet which side is which."""
         return self._asks
 
     # -- one comparison ------------------------------------------------------------------------------------------------
 
     def begin(self, task: TaskName) -> None:
-        """Before a note is read with both sides: puts each model where chance wants it."""
+        """Puts each model where chance wants it, before a note is read with both sides."""
         self.end()
         if not self.wanted.isChecked() or self._names()["left"] == self._names()["right"]:
             return
@@ -156,6 +156,6 @@ class BlindPanel(Spaced):
 
 
 def _kept(one: Preference, path: Path) -> tuple[Preference, list[Preference]]:
-    """Not in the GUI thread."""
+    """Writes a preference and reads all there are; not in the GUI thread."""
     write_preference(one, path)
     return one, preferences_of(path)

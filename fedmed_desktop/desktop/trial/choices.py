@@ -51,7 +51,7 @@ class TrialWish:
 
     @property
     def sides(self) -> tuple[Side, ...]:
-        """Those that are used, in the order in which they are read."""
+        """Sides that are used, in the order in which they are read."""
         keys: dict[Side, str | None] = {"right": self.right, "left": self.left}
         return tuple(side for side, key in keys.items() if key is not None)
 

@@ -93,7 +93,7 @@ def preferences_of(path: Path) -> list[Preference]:
 
 
 def check_adapter(adapter: Path, model: Path) -> None:
-    """Whether an adapter fits a model, from its files alone; a model that is no folder here is not looked into.
+    """Checks whether an adapter fits a model, from its files alone; a model that is no folder here is not looked into.
 
     Reads files, not for the GUI thread. Raises UserFacingError: no adapter, no model, or `desktop.other_model`, caused
     by one that names the layer.

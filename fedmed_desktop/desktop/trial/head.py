@@ -42,7 +42,7 @@ class TrialHead(Flow):
             self.add(button)
 
     def show_reading(self, runs: bool, *, stopping: bool) -> None:
-        """While a note is read, the button that reads stops it, and no other note can be taken."""
+        """Shows whether a note is read: then the button that reads stops it, and no other note can be taken."""
         self.read.setMinimumWidth(self.read.width() if runs and self.read.isVisible() else 0)
         words = self.tr("Stopping…") if stopping else self.tr("Stop") if runs else self.tr("Read note")
         self.read.setText(words)

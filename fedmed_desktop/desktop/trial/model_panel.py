@@ -62,7 +62,9 @@ class ModelCard(Card):
         return row
 
     def offer(self, model: Path, adapter: Path | None) -> None:
-        """From the command line. An adapter of another model is said to be one; other faults are told in reading."""
+        """Takes a model from the command line. An adapter of another model is said to be one; other faults are told in
+        reading.
+        """
         self.model = model
         self._adapter = (self.base, adapter) if adapter else None
         self._say("")

@@ -161,7 +161,7 @@ class NoteCard(Card):
         return Asking(self.text(), types, self.task.task, *self.task.asked())
 
     def show_fault(self, sentence: str) -> None:
-        """Under the editor; empty: none."""
+        """Shows a fault under the editor; empty: none."""
         self._show(self.fault, self.editor, sentence)
 
     def _show(self, label: Sentence, field: QWidget, sentence: str) -> None:

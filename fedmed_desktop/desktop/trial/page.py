@@ -180,7 +180,7 @@ class TrialPage(PageBase):
 
     @Slot()
     def _adapter_chosen(self) -> None:
-        """It is what the person wants to see on the right; what the left side has found stays beside it."""
+        """Shows the adapter that the person chose on the right; what the left side has found stays beside it."""
         assert self.model.adapter
         self.choose(f"{FOLDER}{self.model.adapter}")
 
@@ -263,7 +263,7 @@ class TrialPage(PageBase):
         self._show_run()
 
     def _is_alone(self) -> bool:
-        """Whether the base model is read alone, since there is no adapter."""
+        """Tells whether the base model is read alone, since there is no adapter."""
         return not self.sides["right"].is_choosable
 
     @Slot()
@@ -345,6 +345,6 @@ class TrialPage(PageBase):
             card.show_run(run.text, state, reading, missed, answer, marks=self._asking.marks)
 
     def _compares(self) -> bool:
-        """Whether both sides show results of what is chosen on them now."""
+        """Tells whether both sides show results of what is chosen on them now."""
         run = self._run
         return run is not None and all(run.keys.get(at) == self.sides[at].box.key() for at in SIDES)

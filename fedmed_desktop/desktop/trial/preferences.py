@@ -30,7 +30,7 @@ class Preference(BaseModel):
 
 
 class Tally(NamedTuple):
-    """How often each of two models was better, and neither."""
+    """Counts of how often each of two models was better, and neither."""
 
     first: int
     second: int
@@ -38,14 +38,14 @@ class Tally(NamedTuple):
 
     @property
     def is_sure(self) -> bool:
-        """Whether chance alone would less often make as much: two-sided sign test over what made a difference."""
+        """Tells whether chance alone would less often make as much: two-sided sign test over what made a difference."""
         number, fewer = self.first + self.second, min(self.first, self.second)
         tail = sum(math.comb(number, count) for count in range(fewer + 1)) / 2**number
         return number > 0 and 2 * tail < SURE
 
 
 def tally(known: Iterable[Preference], first: str, second: str, task: TaskName) -> Tally:
-    """Over comparisons of these two models in this task, whichever stood first."""
+    """Tally over comparisons of these two models in this task, whichever stood first."""
     better = [one.better for one in known if one.task == task and {one.first, one.second} == {first, second}]
     return Tally(better.count(first), better.count(second), better.count(""))
 

@@ -62,7 +62,7 @@ class Run:
         self._order()
 
     def _order(self) -> None:
-        """Where one side is asked after the other, it waits for that, not for training."""
+        """Orders the sides: one that is asked after the other waits for that, not for training."""
         first, *second = self.keys
         for side in second:
             if self.states[side] in ("waiting", "next"):

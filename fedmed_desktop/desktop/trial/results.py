@@ -30,7 +30,7 @@ class Results:
 
     @property
     def marks(self) -> bool:
-        """Whether there are marks in the text, which is all that BRAT can hold."""
+        """Tells whether there are marks in the text, which is all that BRAT can hold."""
         return self.asking.marks
 
 

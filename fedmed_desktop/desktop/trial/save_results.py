@@ -53,7 +53,7 @@ class SaveResults(Button):
         self.brat.setEnabled(found is not None and found.marks)
 
     def show_exports(self, has_adapter: bool) -> None:
-        """Whether what was read with has an adapter, which other programs can use."""
+        """Enables the exports where what was read with has an adapter, which other programs can use."""
         for action in (self.adapter, self.merged):
             action.setEnabled(has_adapter)
 

@@ -68,7 +68,7 @@ class ComparedText(CopiedText):
         self._describe()
 
     def _describe(self) -> None:
-        """For those who do not see the marks."""
+        """Describes the text for those who do not see the marks."""
 
         def words(span: Span) -> Span:
             difference = self._lacked.get(span)
@@ -140,7 +140,7 @@ class SideCard(Card):
         self._last.setVisible(bool(text))
 
     def set_choosable(self, is_choosable: bool) -> None:
-        """Whether there is anything to choose: without an adapter the base would stand beside itself."""
+        """Sets whether there is anything to choose: without an adapter the base would stand beside itself."""
         self.is_choosable = is_choosable
         self._show_name()
 
@@ -156,7 +156,7 @@ class SideCard(Card):
         self._head.setVisible(self.is_choosable or is_hidden_name or not self.state.isHidden())
 
     def show_offer(self, is_offered: bool, fault: str = "") -> None:
-        """Whether an adapter can be chosen from here, and what was wrong with the one that was."""
+        """Shows whether an adapter can be chosen from here, and what was wrong with the one that was."""
         self.choose.setVisible(is_offered)
         self.fault.setText(fault)
         self.fault.setVisible(is_offered and bool(fault))

@@ -11,5 +11,5 @@ from ...site.preflight import Asked, computer
 
 
 def look(folder: Path, ask_torch: Callable[[Asked], Asked]) -> list[Finding]:
-    """As `--check` would, as far as no model and no coordinator are known."""
+    """Finds what `--check` would, as far as no model and no coordinator are known."""
     return computer(folder, ask_torch(Asked()).gpu)

@@ -80,7 +80,7 @@ class PrimaryButton(Button):
 
 
 class WaryButton(PrimaryButton):
-    """For what cannot be undone: the mouse and the space bar press it, Enter never does, but it says so."""
+    """Button for what cannot be undone: the mouse and the space bar press it, Enter never does, but it says so."""
 
     enter_refused = Signal()
 

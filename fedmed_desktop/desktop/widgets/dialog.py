@@ -35,7 +35,7 @@ class Dialog(QDialog):
         return handled
 
     def _fit(self, height: int) -> None:
-        """Never lower than its words need; a person may make it higher."""
+        """Keeps the dialog from being lower than its words need; a person may make it higher."""
         self.setMinimumHeight(height)
 
     def closing_button(self) -> PrimaryButton:
@@ -46,7 +46,7 @@ class Dialog(QDialog):
 
 
 class FittedDialog(Dialog):
-    """As tall as its words, and lower again where a part is hidden."""
+    """Dialog as tall as its words, and lower again where a part is hidden."""
 
     def _fit(self, height: int) -> None:
         self.setFixedHeight(height)

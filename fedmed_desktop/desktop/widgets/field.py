@@ -98,7 +98,7 @@ class Field(Spaced):
 
     @property
     def waiting(self) -> bool:
-        """Whether something was typed that nobody has looked at yet."""
+        """Tells whether something was typed that nobody has looked at yet."""
         return self._pause.isActive()
 
     def show_verdict(self, verdict: Verdict) -> None:
@@ -180,7 +180,7 @@ class ChoiceBox(QComboBox):
         return place >= 0
 
     def key(self) -> str:
-        """Of what is chosen; "" for nothing."""
+        """Key of what is chosen; "" for nothing."""
         return str(self.currentData() or "")
 
     def choice(self) -> Choice | None:

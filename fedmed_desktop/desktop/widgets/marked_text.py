@@ -104,7 +104,7 @@ class MarkedText(QTextEdit):
 
     @Slot(object)
     def set_hidden(self, types: Collection[str]) -> None:
-        """These types are not marked. A legend's `hidden_changed` leads here."""
+        """Leaves these types without marks. A legend's `hidden_changed` leads here."""
         if frozenset(types) != self._hidden:
             self._hidden = frozenset(types)
             self._lay_out()
@@ -242,7 +242,7 @@ class MarkedText(QTextEdit):
         cursor.mergeBlockFormat(spacing)
 
     def _ends(self, span: Span) -> list[Place]:
-        """Where the span's words are: the whole of its mark, or the words alone where another mark lies over them."""
+        """Places of the span's words: the whole of its mark, or the words alone where another mark lies over them."""
         start = at = 0
         for shown in self._shown:
             if (at, at + len(shown.piece.text)) == (span.start, span.end):

@@ -86,7 +86,7 @@ class NavigationBar(Spaced):
         return self._group.checkedId()
 
     def set_count(self, number: int, count: int) -> None:
-        """How many things wait on a page; zero shows nothing."""
+        """Shows how many things wait on a page; zero shows nothing."""
         self.button(number).set_count(count)
 
     def button(self, number: int) -> NavigationButton:

@@ -22,8 +22,8 @@ _send: Callable[[QAccessibleEvent], None] = QAccessible.updateAccessibility
 
 
 def announce(widget: QWidget, sentence: str) -> bool:
-    """Whether it was said: not where the widget is not seen, the sentence is empty, or Qt is older than 6.8. From the
-    GUI thread. Politely: after what is being read out at the moment.
+    """Says a sentence to screen readers and returns whether it did: not where the widget is not seen, the sentence is
+    empty, or Qt is older than 6.8. From the GUI thread. Politely: after what is being read out at the moment.
     """
     if not sentence or not widget.isVisible() or not hasattr(QtGui, "QAccessibleAnnouncementEvent"):
         return False

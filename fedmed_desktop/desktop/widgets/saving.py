@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a new file is to lie, as the person says; and a text with headings as a PDF."""
+"""Path of a new file, as the person says; and a text with headings as a PDF."""
 
 from __future__ import annotations
 

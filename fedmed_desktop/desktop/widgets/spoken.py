@@ -67,7 +67,7 @@ _installed: list[bool] = []
 
 
 def install_roles() -> None:
-    """Once per process; nothing where this Qt has no way to."""
+    """Installs the roles once per process; does nothing where this Qt has no way to."""
     if not _installed and hasattr(QAccessible, "installFactory"):
         _installed.append(True)
         QAccessible.installFactory(_spoken)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far something is: the steps of a round in one line, and a thin line that fills."""
+"""Widgets that show how far something is: the steps of a round in one line, and a thin line that fills."""
 
 from __future__ import annotations
 

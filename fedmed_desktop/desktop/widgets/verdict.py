@@ -12,7 +12,7 @@ from .layout import Spaced
 
 
 class _Words(Heading):
-    """As wide as its one line where there is room; it wraps where there is not."""
+    """Heading as wide as its one line where there is room; it wraps where there is not."""
 
     def __init__(self) -> None:
         super().__init__(level=2)

@@ -44,7 +44,7 @@ class Awake:
         self._thread: threading.Thread | None = None
 
     def want(self, wanted: bool) -> None:
-        """As often as one likes; only a change does something."""
+        """Sets whether to stay awake, as often as one likes; only a change does something."""
         if wanted == (self._release is not None):
             return
         with self._lock:
@@ -73,7 +73,7 @@ class Awake:
             self._say(release, KeptAwake("refused"))
 
     def _say(self, release: threading.Event, told: KeptAwake) -> None:
-        """Unless it is no longer wanted: then that has been told."""
+        """Tells how it went, unless that is no longer wanted: then that has been told."""
         with self._lock:
             if self._release is release:
                 self._tell(told)

@@ -73,5 +73,5 @@ class Pump(QObject):
 
     @Slot()
     def empty(self) -> None:
-        """Now, rather than at the next tick."""
+        """Empties the buffer now, rather than at the next tick."""
         self._take(self._buffer.drain())

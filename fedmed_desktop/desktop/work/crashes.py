@@ -12,7 +12,7 @@ from typing import IO
 
 
 class CrashWatch:
-    """From `begin` to `end`. Where something else in the process watches already, as a test run does, it does not."""
+    """Watch for crashes from `begin` to `end`; none where something else in the process watches, as a test run does."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

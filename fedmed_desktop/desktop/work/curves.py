@@ -140,7 +140,7 @@ class Curves:
         self.steps.extend(rising, float(self.round_starts()[row]))
 
     def _make_room(self, first: events.TrainingStep, last: events.TrainingStep) -> int:
-        """For steps from the first to the last of one round; the row of that round."""
+        """Makes room for steps from the first to the last of one round; returns the row of that round."""
         if self.current is not None and first.round > self.current[0]:
             self.steps.thin(self.current[0])
         self.steps.forget_from(first.round, first.step)
@@ -211,12 +211,12 @@ class Curves:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to draw."""
+        """Tells whether there is nothing to draw."""
         names = ("loss_before", "loss_after", "rank", *DRIFTS, *(f"own {name}" for name in DRIFTS))
         return not len(self.steps) and not any(np.isfinite(self.rounds[name]).any() for name in names)
 
     def scored_tasks(self) -> tuple[TaskName, ...]:
-        """Those that have a score of any round, in the order in which they are shown."""
+        """Tasks that have a score of any round, in the order in which they are shown."""
         known = {task for moments in self.scores.values() for scores in moments.values() for task in scores.tasks}
         return tuple(task for task in TASKS if task in known)
 
@@ -226,6 +226,6 @@ class Curves:
         return np.cumsum(steps) - steps
 
     def drift(self, name: str) -> Numbers:
-        """Of each round, shape (rounds,): as the coordinator recorded it, else as this site measured it."""
+        """Drift of each round, shape (rounds,): as the coordinator recorded it, else as this site measured it."""
         recorded = self.rounds[name]
         return np.where(np.isnan(recorded), self.rounds[f"own {name}"], recorded)

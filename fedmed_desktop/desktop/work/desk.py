@@ -199,7 +199,7 @@ class Desk:
 
     @property
     def looked(self) -> bool:
-        """Whether the site's own record has been read, so that "nothing" means nothing."""
+        """Tells whether the site's own record has been read, so that "nothing" means nothing."""
         return self.record is not _NOTHING
 
     @property

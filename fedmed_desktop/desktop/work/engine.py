@@ -64,7 +64,7 @@ class Engine(QObject):
 
     @property
     def occupied(self) -> bool:
-        """Whether a session runs, or everything ends: nothing else can begin then."""
+        """Tells whether a session runs, or everything ends: nothing else can begin then."""
         return self._closing or self._ended or (self._session is not None and not self._session.over)
 
     def join(self, request: JoinRequest) -> None:
@@ -229,7 +229,7 @@ class Engine(QObject):
         return agent.blob_path(sha256) if agent else None
 
     def data_folder(self) -> Path | None:
-        """Where the site that runs keeps its state; None while none runs."""
+        """Folder in which the site that runs keeps its state; None while none runs."""
         session = self._session
         return session.agent.data_dir if session and session.agent and not session.over else None
 
@@ -251,7 +251,7 @@ class Engine(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether something still runs that has to be waited for."""
+        """Tells whether something still runs that has to be waited for."""
         return self._training.busy or (self._session is not None and not self._session.over)
 
     def _put(self, item: Item) -> None:

@@ -23,7 +23,7 @@ class Inside(NamedTuple):
 
 
 def host_folder(root: Path, invitation: Invitation) -> Path:
-    """By coordinator and name, so that the same host goes on where it was left."""
+    """Folder by coordinator and name, so that the same host goes on where it was left."""
     own = hashlib.sha256("\n".join((invitation.fingerprint, invitation.site)).encode()).hexdigest()
     return root / own[:24]
 

@@ -47,7 +47,7 @@ class Judgement:
 
     @property
     def words(self) -> str:
-        """Such as "Better on your notes, fairly sure"; without a comparison, how much is found."""
+        """Verdict such as "Better on your notes, fairly sure"; without a comparison, how much is found."""
         if self.before is None and self.after is not None and self.way != "nothing":
             return tr("{found} on {notes}").format(found=of_hundred(self.after), notes=self.on)
         return tr(_WORDS[self.way][not self.is_sure]).format(notes=self.on)
@@ -86,8 +86,8 @@ def judged_values(before: float | None, after: float | None, notes: int | None, 
 
 
 def _is_sure(before: float, after: float, notes: int | None) -> bool:
-    """Whether the change is larger than chance would often make it: two shares of as many notes, as if each note were
-    found or not, and as if the two were of different notes. Both are careful; inferred.
+    """Tells whether the change is larger than chance would often make it: two shares of as many notes, as if each note
+    were found or not, and as if the two were of different notes. Both are careful; inferred.
     """
     if notes is None or notes < ENOUGH_NOTES:
         return False

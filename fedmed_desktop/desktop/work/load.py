@@ -53,7 +53,7 @@ def _opened() -> Any:
 
 
 def _gpu(nvml: Any) -> Load:
-    """Of the GPU that training takes: the first that the environment lets it see."""
+    """Load of the GPU that training takes: the first that the environment lets it see."""
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip()
     if first.startswith(("GPU-", "MIG-")):
         handle = nvml.nvmlDeviceGetHandleByUUID(first)

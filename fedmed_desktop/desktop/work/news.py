@@ -38,7 +38,7 @@ class SessionStarted:
 
 @dataclass(frozen=True)
 class SessionEnded:
-    """It is over: finished, closed by the person, or given up because of a problem that is told beside this."""
+    """End of a session: finished, closed by the person, or given up because of a problem that is told beside this."""
 
     reason: Literal["finished", "stopped", "failed"]
 
@@ -129,8 +129,8 @@ class EvaluatedRow:
 
 @dataclass(frozen=True)
 class EvaluationShown:
-    """How far the evaluation of notes has come: `done` of `total` answers; `sentence` says why it failed. `adapter` is
-    the name of the one beside the base, "" for none.
+    """Progress of an evaluation of notes: `done` of `total` answers; `sentence` says why it failed. `adapter` is the
+    name of the one beside the base, "" for none.
     """
 
     state: Literal["waiting", "loading", "running", "done", "stopped", "failed"]
@@ -145,14 +145,14 @@ class EvaluationShown:
 
 @dataclass(frozen=True)
 class AgreementAsked:
-    """Whether this site waits for the person to agree to what its federation is; it trains nothing until then."""
+    """Tells whether this site waits for the person to agree to what its federation is; it trains nothing until then."""
 
     value: bool
 
 
 @dataclass(frozen=True)
 class KeptAwake:
-    """Whether the system was asked not to sleep, and agreed."""
+    """Tells whether the system was asked not to sleep, and agreed."""
 
     state: Literal["off", "on", "refused"]
 
@@ -171,7 +171,7 @@ class KeptAwake:
 
 @dataclass(frozen=True)
 class Load:
-    """How busy the GPU or the processor is, in [0, 1] (None: not told), and bytes of its memory, of all programs."""
+    """Load of the GPU or the processor, in [0, 1] (None: not told), and bytes of its memory, of all programs."""
 
     kind: Literal["gpu", "processor"]
     share: float | None
@@ -180,7 +180,7 @@ class Load:
 
     @property
     def words(self) -> str:
-        """Such as "GPU 61%, 9.8 of 24.0 GB"."""
+        """Load in words, such as "GPU 61%, 9.8 of 24.0 GB"."""
         used, total = (written(size / 1e9, ",.1f") for size in (self.used, self.total))
         memory = tr("{used} of {total} GB").format(used=used, total=total)
         if self.share is None:

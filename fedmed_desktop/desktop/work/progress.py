@@ -73,7 +73,7 @@ class Work:
         return min(1.0, self.done / self.total) if self.total else None
 
     def seconds_left(self, now: datetime) -> float | None:
-        """At the pace of the last steps; None before there are enough of them, or where they have stopped coming."""
+        """Seconds at the pace of the last steps; None before there are enough, or where they have stopped coming."""
         if self.phase != "training" or len(self._times) < STEPS_BEFORE_ETA:
             return None
         (first, began), (last, ended) = self._times[0], self._times[-1]
@@ -108,7 +108,7 @@ def duration(seconds: float) -> str:
 
 
 def elapsed(seconds: float) -> str:
-    """How long something took, exactly enough to compare: "38 s", "41 min", "2 h 05 min"."""
+    """Says how long something took, exactly enough to compare: "38 s", "41 min", "2 h 05 min"."""
     if seconds < 100:
         return tr("{seconds:.0f} s").format(seconds=seconds)
     return _hours(round(seconds / 60))

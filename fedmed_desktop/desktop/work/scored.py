@@ -75,7 +75,7 @@ def is_shown_mean(name: str) -> bool:
 
 
 def value(scores: Scores, key: Key) -> float | None:
-    """In [0, 1]; None where it was not measured."""
+    """Value in [0, 1]; None where it was not measured."""
     own = scores.tasks.get(key.task)
     if own is None:
         return None

@@ -145,7 +145,7 @@ class Steps:
         self._rows.add("index", self._before(round_number, 0), amount)
 
     def _before(self, round_number: int, step: int) -> int:
-        """How many rows lie before a step of a round."""
+        """Number of rows that lie before a step of a round."""
         rounds = self._rows["round"]
         low, high = np.searchsorted(rounds, round_number), np.searchsorted(rounds, round_number, side="right")
         return int(low + np.searchsorted(self._rows["step"][low:high], step))

@@ -44,7 +44,7 @@ class Pool:
         threading.Thread(target=self._run, name="look", daemon=True).start()
 
     def take_back(self, work: Callable[[], None]) -> bool:
-        """Whether it had not begun, and now never will."""
+        """Takes work back; returns whether it had not begun, and now never will."""
         with self._changed, contextlib.suppress(ValueError):
             self._waiting.remove(work)
             return True
@@ -101,7 +101,7 @@ class Task(QObject):
         self._dropped = self._ended = True
 
     def _work(self) -> None:
-        """On a thread of the pool."""
+        """Does the work, on a thread of the pool."""
         try:
             outcome: tuple[object, BaseException | None] = self._fn(), None
         except BaseException as error:  # told on the thread where it can be shown
@@ -141,7 +141,8 @@ def run_task(
 
 
 def end(milliseconds: int = GRACE_MS) -> bool:
-    """When the program closes, from the GUI thread: no result is told any more, what waits is never begun.
+    """Ends the pool when the program closes, from the GUI thread: no result is told any more, what waits is never
+    begun.
 
     Gives what runs this time to end; whether it did. What did not goes down with the process, which waits for nothing
     here: these jobs only read.

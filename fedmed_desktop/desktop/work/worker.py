@@ -74,7 +74,7 @@ class TrainingThread(concurrent.futures.Executor):
 
     @property
     def busy(self) -> bool:
-        """Whether a job runs or waits."""
+        """Tells whether a job runs or waits."""
         return bool(self._unfinished)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
