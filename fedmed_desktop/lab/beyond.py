@@ -4,11 +4,12 @@ and sites alone on everybody's notes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 
+from ..scores import TASKS, TaskName
 from ..storage.results import ResultRow
 from .compare import Setting, Split, labels_of
 from .differences import Measure, site_pairs
@@ -84,7 +85,7 @@ def _worse(pairs: Iterable[tuple[ResultRow, ResultRow]], measure: Measure) -> st
 def alone_on_all_notes(rows: Iterable[ResultRow], setting: Setting, split: Split) -> list[str]:
     """A sentence for each way in which sites train alone: their models on the notes of all sites, mean and best.
 
-    In the tables they are on their own notes. The best one is chosen by these very scores.
+    In the tables they are on their own notes. The best one is chosen by these very scores, for each task anew.
     """
     told = []
     here = [
@@ -93,11 +94,21 @@ def alone_on_all_notes(rows: Iterable[ResultRow], setting: Setting, split: Split
     for label in labels_of(here):
         own = [row.measures for row in here if row.label == label]
         name, words = ("f1", "F1") if "f1_on_all_notes" in own[0] else ("loss", "loss")
-        mean, best = (mean_and_spread([one[f"{kind}{name}_on_all_notes"] for one in own]) for kind in ("", "best_"))
+        by_task = "".join(f"; of {task}, {_mean_and_best(own, task)}" for task in _tasks_on_all_notes(own[0]))
         told.append(
-            f'"{label}" is each site on its own notes; on the notes of all, their {words} is {mean}, the best {best}.'
+            f'"{label}" is each site on its own notes; on the notes of all, their {words} is '
+            f"{_mean_and_best(own, name)}{by_task}."
         )
     return told
+
+
+def _mean_and_best(measures: Sequence[Mapping[str, float]], name: str) -> str:
+    mean, best = (mean_and_spread([one[f"{kind}{name}_on_all_notes"] for one in measures]) for kind in ("", "best_"))
+    return f"{mean}, the best {best}"
+
+
+def _tasks_on_all_notes(measures: Mapping[str, float]) -> list[TaskName]:
+    return [task for task in TASKS if f"{task}_on_all_notes" in measures]
 
 
 def _cohort(rows: Sequence[ResultRow]) -> Table:

@@ -27,11 +27,12 @@ from .cells import Cell
 from .choices import MethodChoice
 from .corpora import Corpora
 from .elsewhere import Elsewhere
-from .engines import SPLITS, Engine, Size, Split
+from .engines import SPLITS, Engine, Measured, Size, Split
 from .experiment import Experiment
 from .fitted import fitted_row
 from .partition import EVERYBODY, LabSite, pooled_site, share_notes, split_into_sites
-from .rows import on_all_notes, pooled_f1, pooled_loss, row_of, together
+from .rows import on_all_notes, row_of, together
+from .shared import shared_as
 from .simulate import Simulation, Snapshot
 
 Measurement = tuple[Snapshot, dict[str, float]]
@@ -165,14 +166,14 @@ class CellRun:
     def _alone(self, cell: Cell, sites: list[LabSite], folder: Path) -> Iterator[Measurement]:
         """Rows of every site's own model on its own notes; the last ones have its scores on all notes too."""
         found: dict[tuple[int, Split], list[Snapshot]] = {}
-        everywhere: dict[Split, list[tuple[float, float]]] = {}
+        everywhere: dict[Split, list[dict[str, Measured]]] = {}
         for site in sites:
             simulation = self._simulation(cell, self._spec(cell, [site]), [site], folder / site.name, sites)
             for snapshot in simulation.run():
                 found.setdefault((snapshot.round, snapshot.split), []).append(snapshot)
             for split in self._splits:
                 if measured := simulation.measure(split, sites):
-                    everywhere.setdefault(split, []).append((pooled_loss(measured), pooled_f1(measured)))
+                    everywhere.setdefault(split, []).append(measured)
         scored = self._experiment.score_on == "answers"
         for (number, split), snapshots in found.items():
             last = number == self._experiment.rounds and split in everywhere
@@ -200,7 +201,7 @@ class CellRun:
             settings = {"method": choice.method, "combine": choice.combine, "transfer": choice.transfer}
             settings["client_privacy"] = choice.client_privacy
             lora, training = experiment.lora_of(choice, cell.sites), choice.trained(experiment.training)
-            shared = self._shared[: experiment.shared_by(choice)]
+            shared = self._shared_by(choice, cell.seed)
         initial = self._base.first(lora, cell.seed).sha256
         facts = {"fingerprint": self._base.fingerprint, "modules": self._base.modules, "weights": self._base.weights}
         base = facts | {"initial": initial}
@@ -226,6 +227,11 @@ class CellRun:
             },
             cell.label,
         )
+
+    def _shared_by(self, choice: MethodChoice, seed: int) -> tuple[SharedNote, ...]:
+        corpus = self._experiment.shared_corpus
+        elsewhere = self._corpora.elsewhere[corpus.name] if corpus else ()
+        return shared_as(choice.shared, self._shared[: self._experiment.shared_by(choice)], elsewhere, seed)
 
     def _simulation(
         self, cell: Cell, spec: FederationSpec, sites: Sequence[LabSite], folder: Path, judges: Sequence[LabSite]

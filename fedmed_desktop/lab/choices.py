@@ -241,13 +241,24 @@ class FittedSettings(Frozen):
     shares: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field((0.0, 0.25, 0.5, 0.75, 1.0), min_length=1)
 
 
+class SharedSettings(Frozen):
+    """Shared notes that are worse than the usual ones, which are validation notes of the sites.
+
+    Each mention is `wrong` with this probability: dropped, or moved to another word. `elsewhere`: they are of the
+    experiment's `shared_corpus`, which no site has.
+    """
+
+    wrong: float = Field(0.0, ge=0, le=1)
+    elsewhere: bool = False
+
+
 class MethodChoice(Frozen):
     """A method with its parameters (`method`, as in a federation's specification), under a label of its own.
 
     `combine`: the specification's, by default the first way that fits. `rank`: its first rank; "smallest_cap" is for
     methods that cannot mix ranks. `transfer`: the form in which updates travel. `client_privacy`: whole sites are
     hidden, by noise that comes from the seed, so that results can be repeated. `training` (such as a learning rate) and
-    `shared_notes` replace the experiment's.
+    `shared_notes` replace the experiment's; `shared` says what is wrong with these.
     """
 
     method: AnyMethod
@@ -265,6 +276,7 @@ class MethodChoice(Frozen):
     client_privacy: ClientPrivacy | None = None
     training: dict[str, JsonValue] = Field(default_factory=dict)
     shared_notes: int | None = Field(None, ge=0, le=50)
+    shared: SharedSettings = Field(SharedSettings(), exclude_if=lambda value: value == SharedSettings())
 
     @field_validator("training")
     @classmethod

@@ -26,7 +26,7 @@ from .cells import Cell
 from .engines import Measured, Size, Split
 from .experiment import Experiment
 from .partition import EVERYBODY, LabSite
-from .rows import on_all_notes, pooled_f1, pooled_loss, together
+from .rows import on_all_notes, together
 from .simulate import Snapshot
 
 
@@ -85,10 +85,7 @@ class EncoderRun:
                 everywhere[split].append(self._measured(split, self._sites))
         for (number, split), snapshots in found.items():
             last = number == self._experiment.rounds and all(everywhere[split])
-            yield (
-                together(snapshots),
-                on_all_notes([(pooled_loss(one), pooled_f1(one)) for one in everywhere[split]], True) if last else {},
-            )
+            yield together(snapshots), on_all_notes(everywhere[split], True) if last else {}
 
     def _federation(self, members: Sequence[_Member], judges: Sequence[LabSite]) -> Iterator[Snapshot]:
         """The common model before training and after each round on validation notes, then the last on test notes.

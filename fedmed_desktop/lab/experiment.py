@@ -64,10 +64,10 @@ class Experiment(Frozen):
     `clients` of them (None: all). The last models are also measured on `cohorts` of hospitals that took no part,
     and a `newcomer` begins from them; `fitted`, each site makes one of its own of them. `threads` decide the last
     bits of a result. `max_tokens_per_site`: the most training tokens of a site in a round. histogram "auto":
-    specialties if every note has one, else entity types. `shared_notes`: validation notes shared for the methods
-    that weigh by them. `baselines`: "base" trains nothing, "alone" trains every site for itself, "centralised"
-    trains one site on all notes; each for as many steps as a federation. "encoder" tags tokens instead, in the ways
-    that [encoder] names.
+    specialties if every note has one, else entity types. `shared_notes`: validation notes shared for the methods that
+    weigh by them, or notes of `shared_corpus`, which no site has. `baselines`: "base" trains nothing, "alone" trains
+    every site for itself, "centralised" trains one site on all notes; each for as many steps as a federation. "encoder"
+    tags tokens instead, in the ways that [encoder] names.
     """
 
     name: str = Field(min_length=1, max_length=80)
@@ -93,6 +93,7 @@ class Experiment(Frozen):
     lora: LoraSettings = LoraSettings()
     histogram: Literal["auto", "none", "specialties", "types"] = "auto"
     shared_notes: int = Field(5, ge=0, le=50)
+    shared_corpus: CorpusChoice | None = Field(None, exclude_if=lambda value: value is None)
     corpora: tuple[CorpusChoice, ...] = Field((CorpusChoice(name="bundled"),), min_length=1)
     cohorts: tuple[CorpusChoice, ...] = ()
     newcomer: NewcomerSettings | None = None
@@ -224,6 +225,8 @@ class Experiment(Frozen):
             raise ValueError(f"two methods are labelled {twice[0]!r}: give each a label of its own")
         if taken := sorted(set(labels) & {*BASELINES, *ENCODER_LABELS.values()}):
             raise ValueError(f"a method is labelled {taken[0]!r}, which is a baseline's name: give it another label")
+        if any(choice.shared.elsewhere for choice in self.methods) != (self.shared_corpus is not None):
+            raise ValueError("[shared_corpus] and a method with shared = { elsewhere = true } go together")
         return self
 
     @model_validator(mode="after")
@@ -277,7 +280,7 @@ class Experiment(Frozen):
     def elsewhere(self) -> tuple[CorpusChoice, ...]:
         """The corpora that are at none of the sites. A newcomer may come from a cohort."""
         own = (self.newcomer.corpus,) if self.newcomer and self.newcomer.corpus not in self.cohorts else ()
-        return (*self.cohorts, *own)
+        return (*self.cohorts, *own, *((self.shared_corpus,) if self.shared_corpus else ()))
 
     @property
     def histogram_of(self) -> HistogramOf:

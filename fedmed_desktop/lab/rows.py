@@ -66,8 +66,20 @@ def together(snapshots: Sequence[Snapshot]) -> Snapshot:
     return replace(snapshots[0], measured=measured, record=None, adapter=None, traffic=0, sites=sites)
 
 
-def on_all_notes(found: Sequence[tuple[float, float]], scored: bool) -> dict[str, float]:
-    """Mean and best of the sites' own models, each given as its loss and F1 on the notes of all sites."""
-    losses, f1s = zip(*found, strict=True)
-    told = {"loss_on_all_notes": sum(losses) / len(losses), "best_loss_on_all_notes": min(losses)}
-    return told | ({"f1_on_all_notes": sum(f1s) / len(f1s), "best_f1_on_all_notes": max(f1s)} if scored else {})
+def on_all_notes(models: Sequence[Mapping[str, Measured]], scored: bool) -> dict[str, float]:
+    """Mean and best of the sites' own models, each measured on the notes of all sites; with several tasks, by task."""
+    told: dict[str, float] = {}
+    for name, values in _by_measure(models, scored).items():
+        told |= {f"{name}_on_all_notes": sum(values) / len(values)}
+        told |= {f"best_{name}_on_all_notes": min(values) if name == "loss" else max(values)}
+    return told
+
+
+def _by_measure(models: Sequence[Mapping[str, Measured]], scored: bool) -> dict[str, list[float]]:
+    found = {"loss": [pooled_loss(one) for one in models]}
+    if scored:
+        found["f1"] = [pooled_f1(one) for one in models]
+        scores = [pooled(one) for one in models]
+        tasks = scores[0].scored if len(scores[0].scored) > 1 else ()
+        found |= {task: [one[task].headline for one in scores] for task in tasks}
+    return found

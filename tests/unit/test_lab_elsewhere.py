@@ -14,8 +14,11 @@ from fedmed_desktop.lab.beyond import alone_on_all_notes, cohort_tables, newcome
 from fedmed_desktop.lab.compare import Setting
 from fedmed_desktop.lab.corpora import LabNote, read_corpora
 from fedmed_desktop.lab.elsewhere import Elsewhere
+from fedmed_desktop.lab.engines import Measured
 from fedmed_desktop.lab.experiment import Experiment, with_cohorts
 from fedmed_desktop.lab.partition import split_into_sites
+from fedmed_desktop.lab.rows import on_all_notes
+from fedmed_desktop.scores import Counts, Scores, TaskName, TaskScores
 from fedmed_desktop.storage.results import ResultRow
 from tests.parts.lab import experiment, lab_note
 from tests.parts.told import told_as
@@ -152,6 +155,29 @@ def test_that_sites_alone_are_told_on_the_notes_of_all_in_the_mean_and_at_best()
         '"alone" is each site on its own notes; on the notes of all, their F1 is 0.250 ± 0.071, the best 0.350 ± 0.071.'
     ]
     assert alone_on_all_notes(rows, Setting(3), "validation") == []
+
+
+def test_that_with_several_tasks_the_best_site_alone_is_told_for_each() -> None:
+    own = [measured(one, another) for one, another in ((0.5, 0.0), (0.25, 0.5))]
+    measures = on_all_notes([{"A": found} for found in own], scored=True)
+    assert measures["best_entities_on_all_notes"] == 0.5 and measures["relations_on_all_notes"] == 0.25
+    (told,) = alone_on_all_notes([row("alone", "alone", 1, 0.6, "test", "", **measures)], Setting(3), "test")
+    assert told.endswith(
+        "0.312, the best 0.375; of entities, 0.375, the best 0.500; of relations, 0.250, the best 0.500."
+    )
+    one_task = on_all_notes([{"A": measured(0.5)}], scored=True)
+    assert not any("entities" in name for name in one_task) and one_task["best_f1_on_all_notes"] == 0.5
+
+
+def measured(entities: float, relations: float | None = None) -> Measured:
+    """A site's measurements with these F1 scores, of which relations may be none."""
+    told: dict[TaskName, float | None] = {"entities": entities, "relations": relations}
+    tasks = {task: scored(f1) for task, f1 in told.items() if f1 is not None}
+    return Measured(1.0, Scores(tasks=tasks), 1)
+
+
+def scored(f1: float) -> TaskScores:
+    return TaskScores(strict={"drug": Counts(tp=round(100 * f1), fn=200 - 2 * round(100 * f1))})
 
 
 def row(
