@@ -106,7 +106,7 @@ class Admission:
 
     @property
     def confirms(self) -> bool:
-        """Whether those who join wait until they are confirmed."""
+        """Tells whether those who join wait until they are confirmed."""
         return self._confirm
 
     def member(self, site: str) -> Member | None:

@@ -63,7 +63,7 @@ def back_up_to(data_dir: Path, target: Path, by: str) -> int:
 
 
 async def _hosted(data_dir: Path, spec: FederationSpec, errand: Errand, given: Path, made: Path) -> Any:
-    """As a coordinator that serves nobody."""
+    """Carries out an errand as a coordinator that serves nobody."""
     with closing(open_registry(data_dir)) as registry:
         confirms = bool(registry.recall("confirm"))
     host = Host(spec, data_dir, lambda event: None, confirm_sites=confirms)

@@ -106,7 +106,7 @@ class Trail:
             self.tell(AuditEntry(action_code=action, role="coordinator", object_type="federation", after=after))
 
     def tell(self, *entries: AuditEntry) -> None:
-        """Has entries written in order. Never waits."""
+        """Queues entries, which are written in order. Never waits."""
         self._waiting += entries
         if self._waiting and self._writing is None:
             self._writing = asyncio.create_task(self._write())

@@ -71,7 +71,7 @@ class Bulletin:
             reader.news.set()
 
     def reader(self, site: str, send: Callable[[str], Awaitable[None]]) -> Reader[Standing]:
-        """For one connection; `send` may wait as long as it likes, and raises once the connection has ended."""
+        """Reader for one connection; `send` may wait as long as it likes, and raises once the connection has ended."""
         closed: dict[int, ClosedRound] = {}
         return Reader(self, lambda: self.for_site(site, closed), lambda now: send(fitting(now)))
 

@@ -155,7 +155,7 @@ class Door:
         return _response(data, "application/octet-stream")
 
     def _is_ours(self, hosts: list[str]) -> bool:
-        """Whether a request names this coordinator's own host.
+        """Tells whether a request names this coordinator's own host.
 
         A page whose name was pointed at this computer (DNS rebinding) names its own. The port may be a tunnel's. With
         TLS any address will do, since no page's name is one.
@@ -187,7 +187,7 @@ def _json_response(content: dict[str, Any]) -> Response:
 
 
 def _response(body: bytes, kind: str) -> Response:
-    """With this computer's time, by which a site sees whether its own agrees."""
+    """Response with this computer's time, by which a site sees whether its own agrees."""
     date = formatdate(usegmt=True)
     headers = Headers([("Date", date), ("Content-Type", kind), ("Content-Length", str(len(body)))])
     return Response(http.HTTPStatus.OK.value, "OK", headers, body)

@@ -127,7 +127,7 @@ async def _give_signs(taken: Path) -> None:
 
 
 def hand_over(data_dir: Path, errand: Errand, given: Path | None, fetch: Callable[[Path], None]) -> Any:
-    """Has the running coordinator do it, and waits; `fetch` takes what was made before it is removed.
+    """Hands an errand to the running coordinator, and waits; `fetch` takes what was made before it is removed.
 
     Raises UserFacingError: what went wrong there, or nobody does it.
     """

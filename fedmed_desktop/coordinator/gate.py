@@ -70,7 +70,7 @@ class Gate:
 
     @property
     def crowded(self) -> bool:
-        """Whether a stranger is to be told that there are too many at once."""
+        """Tells whether a stranger is to be told that there are too many at once."""
         return len(self._strangers) - len(self._handshakes) > limits.MAX_STRANGERS
 
     def admitted(self, connection: Visitor) -> None:
@@ -93,7 +93,7 @@ class Gate:
     # -- one connection ----------------------------------------------------------------------------------------------
 
     def enter(self, caller: _Caller) -> bool:
-        """Whether a new TCP connection may go on."""
+        """Tells whether a new TCP connection may go on."""
         if reason := self._refusal(caller.origin):
             self.count(reason)
             return False
@@ -190,7 +190,7 @@ class _Caller:
 
 
 class _Doorstep(asyncio.Protocol):
-    """Where a TCP connection waits to be let in; no byte of it is read here."""
+    """Place where a TCP connection waits to be let in; no byte of it is read here."""
 
     def __init__(self, gate: Gate, visitor: Callable[[_Caller], Visitor]) -> None:
         self._gate = gate

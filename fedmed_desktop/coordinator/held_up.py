@@ -49,7 +49,7 @@ class HeldUp:
         return True
 
     def no_more(self, what: str) -> None:
-        """This part of the work has been done."""
+        """Takes note that this part of the work has been done."""
         if self._reasons.pop(what, None):
             if not self._reasons:
                 _LOG.info("round %d goes on", self._round)

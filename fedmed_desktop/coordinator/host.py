@@ -144,7 +144,7 @@ class Host:
             yield self._ledger
 
     async def wait_for_fault(self) -> None:
-        """Never returns; raises the fault that made the federation unable to continue."""
+        """Waits and never returns; raises the fault that made the federation unable to continue."""
         assert self._fault is not None
         await self._fault
 

@@ -113,7 +113,7 @@ def six_words(data_dir: Path, member: Member) -> str | None:
 
 
 def _free_file(folder: Path, site: str, coordinator: str) -> Path:
-    """Where an invitation of this site is written: over an earlier one of its own, which no longer counts, at most."""
+    """File of an invitation of this site: written over an earlier one of its own, which no longer counts, at most."""
     stem = f"{site}_" if site.partition(".")[0].rstrip().upper() in _DEVICES else site
     path = make_folder(folder) / f"{stem}{FILE_SUFFIX}"
     try:

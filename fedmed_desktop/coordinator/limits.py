@@ -154,7 +154,7 @@ class Acts:
 
 
 class Pace:
-    """How fast one joined site may talk."""
+    """Limit on how fast one joined site may talk."""
 
     def __init__(self, clock: Clock) -> None:
         self._bucket = Bucket(MESSAGES_AT_ONCE, MESSAGES_PER_SECOND, clock)
@@ -167,7 +167,7 @@ class Pace:
 
 
 class Slots:
-    """Who may upload, or download, now: so many sites at once, the others in the order in which they asked.
+    """Places for sites to upload, or download, now: so many sites at once, the others in the order in which they asked.
 
     A site that does not move gives its slot to one that waits: its next `moved` says so.
     """
@@ -266,12 +266,12 @@ def origin(address: str) -> str:
 
 
 def is_own(address: str) -> bool:
-    """Whether an address is this computer's own (loopback): tunnels and local sites come from there, however many."""
+    """Tells whether an address is this computer's own (loopback): tunnels and local sites all come from there."""
     return is_loopback(address)
 
 
 def is_here(address: str, called: str) -> bool:
-    """Whether who comes from this address is on this computer; `called`: the address that was called.
+    """Tells whether who comes from this address is on this computer; `called`: the address that was called.
 
     If both are the same it is: no answer would reach anybody else.
     """

@@ -49,7 +49,7 @@ class Masking:
         self._apply = apply
 
     def messages_for(self, site: str) -> Iterator[ToMasker]:
-        """Where the masking of the open round stands for this site; told again whenever it connects."""
+        """Tells where the masking of the open round stands for this site; told again whenever it connects."""
         state, exchange = self._state(), self._state().masking
         if exchange is None:
             return

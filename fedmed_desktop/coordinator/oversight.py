@@ -55,7 +55,7 @@ class Oversight:
         self._seen[site] = now
 
     def reader(self, send: Callable[[str], Awaitable[None]]) -> Reader[Overview]:
-        """For one connection of a host; each closed round is told once on it."""
+        """Reader for one connection of a host; each closed round is told once on it."""
         told = 0
 
         async def tell(now: Overview) -> None:

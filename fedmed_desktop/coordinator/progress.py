@@ -70,7 +70,7 @@ class Progress:
         return self._watch.time_passed(self._state(), self._clock())
 
     def wake_at(self) -> datetime | None:
-        """When the rounds should next be told the time."""
+        """Time when the rounds should next be told the time."""
         return self._watch.wake_at(self._state())
 
     def deadlines(self) -> tuple[Deadline, ...]:

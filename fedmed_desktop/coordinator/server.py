@@ -92,7 +92,7 @@ class CoordinatorServer:
         self._emit(events.Warned(site="", code=fault.code, params=fault.params))
 
     def status(self) -> dict[str, object]:
-        """Where the federation stands; names, numbers and hashes only."""
+        """Returns where the federation stands: names, numbers and hashes only."""
         state, held_up = self._host.rounds.state, self._host.held_up.reason
         quiet = self._host.progress.quiet()
         return {

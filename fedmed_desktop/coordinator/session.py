@@ -77,7 +77,7 @@ class SiteSession:
         self.ended = asyncio.Event()
 
     def send(self, message: Message) -> None:
-        """Never waits. A message to a site that has just gone is not lost: it is told again when the site is back."""
+        """Queues a message; never waits. What a site that has just gone misses is told again when it is back."""
         if isinstance(message, Receipt):
             message = self._offers.named(message, self._host.trail.head)
         if isinstance(message, Ask | Receipt | Finished):
@@ -285,7 +285,7 @@ class SiteSession:
             await self._want_next()
 
     async def _fetch_again(self, update: Update, error: UserFacingError) -> None:
-        """After damage on the way, or holes that a power cut left in bytes already held; with a limit."""
+        """Fetches an update again after damage on the way, or holes that a power cut left in bytes; with a limit."""
         self._tries[update.sha256] += 1
         if self._tries[update.sha256] < MOST_FETCHES:
             await self._want_next()
@@ -293,7 +293,7 @@ class SiteSession:
             self._refuse(update, error)
 
     async def _check(self, name: str, path: Path) -> bool:
-        """Whether a part is what the plan asked for. Also asked of bytes that were here before: a site may name any."""
+        """Tells whether a part is what the plan asked for, also of bytes that were here before: a site may name any."""
         update, plan = self._update, self._plan
         assert update is not None and plan is not None
         try:

@@ -31,7 +31,7 @@ tests look at, and takes ten times as long."""
 
 @dataclass(frozen=True)
 class Steps:
-    """So many steps that were alike."""
+    """Steps that were alike: so many, of one rate and one noise."""
 
     rate: float
     noise: float
@@ -39,7 +39,7 @@ class Steps:
 
 
 class SpendingLedger(Protocol):
-    """Where a site writes down what it spends, for good."""
+    """Ledger in which a site writes down what it spends, for good."""
 
     def spent(self) -> Sequence[Steps]:
         """Everything so far, in order. Raises UserFacingError where the record is damaged."""
@@ -50,7 +50,7 @@ class SpendingLedger(Protocol):
 
 @dataclass
 class SpendingInMemory:
-    """For simulations, which begin anew where they end early."""
+    """Ledger for simulations, which begin anew where they end early."""
 
     steps: list[Steps] = field(default_factory=list)
 

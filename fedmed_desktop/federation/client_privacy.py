@@ -92,7 +92,7 @@ class ExpectedNoise:
 
     @property
     def buries(self) -> bool:
-        """Whether nothing would be left of what is learned."""
+        """Tells whether nothing would be left of what is learned."""
         return self.times > MOST_TIMES
 
 

@@ -221,7 +221,7 @@ def _combined(terms: Sequence[Term], goal: Goal, mix: _Mix) -> Combination:
 
 
 def _of_all(mix: _MixOfAll) -> _Mix:
-    """For what needs a module of all updates at once."""
+    """Adapts what needs a module of all updates at once."""
 
     def of_all(name: str, parts: Iterable[Weighted], frozen: Module | None) -> _Mixed:
         read = list(parts)

@@ -28,7 +28,7 @@ def check_plan(plan: Plan, spec: FederationSpec, rank_cap: int | None = None) ->
 
 
 def _ranks_fit(plan: Plan, spec: FederationSpec) -> bool:
-    """Whether ranks by module are of this federation's modules, where it has such, and take no more bytes."""
+    """Tells whether ranks by module are of this federation's modules, where it has such, and take no more bytes."""
     if not plan.ranks:
         return True
     modules = spec.base.modules

@@ -30,7 +30,7 @@ _AT_REST: Final[frozenset[Phase]] = frozenset({"approval", "paused", "waiting", 
 
 
 def ends(spec: FederationSpec, state: RoundsState) -> datetime | None:
-    """When the rounds stop waiting, whatever transfers do: for sites before round one, then for answers; or None."""
+    """Time when the rounds stop waiting, whatever moves: for sites before round one, then for answers; or None."""
     if state.phase == "gathering":
         return joins_until(spec, state)
     if state.phase not in ("open", "evaluating"):
@@ -41,21 +41,21 @@ def ends(spec: FederationSpec, state: RoundsState) -> datetime | None:
 
 
 def joins_until(spec: FederationSpec, state: RoundsState) -> datetime | None:
-    """When a federation with its quorum stops waiting for further sites; None without a quorum, and later."""
+    """Time when a federation with its quorum stops waiting for further sites; None without a quorum, and later."""
     if state.phase != "gathering" or state.gathering_since is None or len(state.sites) < spec.round.quorum:
         return None
     return state.gathering_since + spec.round.deadlines["join"]
 
 
 def approvals(spec: FederationSpec, state: RoundsState) -> dict[str, datetime]:
-    """Until when the round waits for the decision of each operator who was asked in time."""
+    """Times until which the round waits for the decision of each operator who was asked in time."""
     asked = {site: state.awaiting[site] for site in state.unanswered() if site in state.awaiting}
     closes = state.closes
     return {site: at + spec.round.approval_time for site, at in asked.items() if closes and at <= closes}
 
 
 def latest(spec: FederationSpec, state: RoundsState) -> datetime | None:
-    """Until when uploads that move may hold up a round; None while none is open."""
+    """Time until which uploads that move may hold up a round; None while none is open."""
     due = ends(spec, state)
     return due + spec.round.training_time if due and state.phase != "gathering" else None
 
@@ -132,7 +132,7 @@ class Watch:
         )
 
     def wake_at(self, state: RoundsState) -> datetime | None:
-        """When the rounds should next be told the time."""
+        """Time when the rounds should next be told the time."""
         times = [at for at in (self._wake_at(state), masking_ends(self._spec, state)) if at]
         return min(times, default=None)
 
@@ -170,7 +170,7 @@ class Watch:
         return sign.phase if sign and sign.round == state.round else None
 
     def _since(self, state: RoundsState) -> dict[str, datetime]:
-        """When each site that is waited for gave its last sign, or was asked."""
+        """Times when each site that is waited for gave its last sign, or was asked."""
         if state.phase not in ("open", "evaluating") or state.closes is None:
             return {}
         asked = max(self._began, state.closes - self._spec.round.training_time, state.resumed or self._began)
@@ -182,6 +182,6 @@ class Watch:
         return {site: _TRANSFERS[phase] for site, phase in phases.items() if phase in _TRANSFERS}
 
     def _left(self, state: RoundsState) -> dict[str, datetime]:
-        """When the transfer of each site that is waited for and has one counts as stalled, unless something moves."""
+        """Times when transfers of sites that are waited for count as stalled, unless something moves."""
         times, since = self._spec.round.deadlines, self._since(state)
         return {site: since[site] + times[name] for site, name in self._transfers(state).items() if site in since}

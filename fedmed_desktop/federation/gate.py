@@ -53,7 +53,7 @@ def assent(policy: InForce, word: Decision, by: str, first_by: str) -> Assent:
 
 
 def same_person(one: str, other: str) -> bool:
-    """Whether two names are of one person; case is ignored, since some systems write account names in capitals."""
+    """Tells whether two names are of one person, whatever their case: some systems write account names in capitals."""
     return one.strip().casefold() == other.strip().casefold()
 
 

@@ -35,7 +35,7 @@ class Window(Frozen):
         return value
 
     def around(self, day: date, zone: tzinfo | None) -> tuple[datetime, datetime]:
-        """When it opens on this day, and when it closes."""
+        """Time when it opens on this day, and time when it then closes."""
         last = day + timedelta(days=self.closes <= self.opens)
         return _moment(day, self.opens, zone), _moment(last, self.closes, zone)
 

@@ -120,7 +120,7 @@ Transfer = Literal["download", "upload"]
 
 
 class TimePassed(Frozen):
-    """It is later now. What is known of transfers comes with it, since nothing else about them is in the ledger.
+    """Time has passed. What is known of transfers comes with it, since nothing else about them is in the ledger.
 
     `moving`: sites whose upload goes on; `stalled`: those of whose transfer no byte has moved for as long as its
     deadline allows. Both empty where nobody watches transfers.

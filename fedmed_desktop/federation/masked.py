@@ -48,7 +48,7 @@ def layout(spec: FederationSpec, state: RoundsState) -> Layout:
 
 
 def quorum(spec: FederationSpec, state: RoundsState) -> int:
-    """How many updates a round needs to be combined."""
+    """Number of updates a round needs to be combined."""
     masking = spec.masking
     if masking is None or state.masking is None:
         return spec.round.quorum
@@ -56,7 +56,7 @@ def quorum(spec: FederationSpec, state: RoundsState) -> int:
 
 
 def ends(spec: FederationSpec, state: RoundsState) -> datetime | None:
-    """When the wait for keys or shares ends; None where nothing would follow."""
+    """Time when the wait for keys or shares ends; None where nothing would follow."""
     exchange = state.masking
     if exchange is None or exchange.members or state.phase != "open":
         return None
@@ -83,7 +83,7 @@ def time_passed(spec: FederationSpec, state: RoundsState, now: datetime, step: S
 
 
 def refuses(state: RoundsState, site: str) -> bool:
-    """Whether an update of this site cannot count, since it does not mask with the others."""
+    """Tells whether an update of this site cannot count, since it does not mask with the others."""
     return state.masking is not None and site not in state.masking.members
 
 
@@ -139,7 +139,7 @@ def opening(spec: FederationSpec, state: RoundsState) -> Opening | None:
 
 
 def can_open(spec: FederationSpec, state: RoundsState) -> bool:
-    """Whether the shares that are there open the sum; wrong ones among them only cost time."""
+    """Tells whether the shares that are there open the sum; wrong ones among them only cost time."""
     found = opening(spec, state)
     return found is not None and opens(found)
 

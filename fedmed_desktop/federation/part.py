@@ -117,7 +117,7 @@ class SitePart:
 
     @property
     def joined(self) -> bool:
-        """Whether the coordinator has welcomed this site on the line as it is now."""
+        """Tells whether the coordinator has welcomed this site on the line as it is now."""
         return self.offers.joined
 
     # -- what the coordinator says -----------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ class SitePart:
             self._enter(round_number, "not_asked")
 
     def finished(self, adapter: str, frozen: str | None = None) -> None:
-        """There are no more rounds; the final adapter is to be fetched."""
+        """Takes note that there are no more rounds; the final adapter is to be fetched."""
         self._drop(_AFTER_ALL_ROUNDS)
         self.plan = None
         self._begin(do.Fetch(0, tuple(one for one in (adapter, frozen) if one), do.Conclude(adapter, frozen)))
@@ -319,7 +319,7 @@ class SitePart:
     # -- the site's policy -------------------------------------------------------------------------------------------
 
     def may_send(self, sha256: str, now: datetime) -> bool:
-        """Whether the policy lets a released update leave now. Where not, it is offered again once it may."""
+        """Tells whether the policy lets a released update leave now. Where not, it is offered again once it may."""
         entry, opens = self.entries[sha256], self.gate.policy.opening(now)
         if not (may := self.offers.may_leave(entry, self.gate.word(entry, self.spec), opens, now)):
             self._out += self.gate.said(entry, self.spec, opens)

@@ -37,7 +37,7 @@ class Offers:
             self._offer(entry)
 
     def may_leave(self, entry: Entry, word: Decision, opens: datetime | None, now: datetime) -> bool:
-        """Whether it may go out now. Where not, it counts as not offered: it is once it may."""
+        """Tells whether it may go out now. Where not, it counts as not offered: it is once it may."""
         if word.action != "deny" and opens == now:
             return True
         self._offered.discard(entry.sha256)

@@ -136,7 +136,7 @@ class TransferSettings(Frozen):
         return self.packs and self.feedback
 
     def packing(self, cut: Cut) -> Packing | None:
-        """How an update is packed; None where it travels as it is."""
+        """Packing of an update; None where it travels as it is."""
         dtype: Packed | None = None if self.dtype == "float32" else self.dtype
         return Packing(dtype, self.block, cut) if dtype else None
 
@@ -300,7 +300,7 @@ class Plan(Frozen):
 
     @property
     def packing(self) -> Packing | None:
-        """How the update's adapter is packed; None where it travels as it is."""
+        """Packing of the update's adapter; None where it travels as it is."""
         return self.transfer.packing(self.cut)
 
     @property
@@ -316,7 +316,7 @@ class Plan(Frozen):
         return next((term for term in self.objective if isinstance(term, Orthogonal)), None)
 
     def evaluation(self) -> Plan:
-        """This plan as one that only scores, without what concerns training alone, such as terms with their blobs."""
+        """Returns this plan for scoring only, without what concerns training alone, such as terms with their blobs."""
         scored = tuple(term for term in self.objective if not isinstance(term, ControlVariate))
         changes: dict[str, Any] = {"objective": scored, "masking": None, "ranks": {}, "importance": False}
         return self.model_copy(update={"kind": "evaluate", **changes})

@@ -60,7 +60,7 @@ class Rule(Frozen):
         return self
 
     def holds(self, facts: Facts) -> bool | None:
-        """Whether it does; None where that depends on a fact that is not known."""
+        """Tells whether the rule holds; None where that depends on a fact that is not known."""
         found = tuple(self._conditions(facts))
         return False if False in found else None if None in found else True
 
@@ -192,18 +192,18 @@ class InForce:
 
     @property
     def people(self) -> int:
-        """How many different people an approval takes."""
+        """Number of different people that an approval takes."""
         return 2 if any(layer.policy.four_eyes for layer in self.layers) else 1
 
     @property
     def approvers(self) -> frozenset[str] | None:
-        """Who may approve today; None for anybody who sits at this site."""
+        """People who may approve today; None for anybody who sits at this site."""
         named = ((layer.policy.approvers, layer.policy.deputy) for layer in self.layers)
         return _common(None if names is None else with_deputies(names, those, self.day) for names, those in named)
 
     @property
     def scalars(self) -> frozenset[str] | None:
-        """Which scalars may leave; None for all."""
+        """Scalars that may leave; None for all."""
         return _common(layer.policy.scalars for layer in self.layers)
 
     @property
@@ -213,11 +213,11 @@ class InForce:
 
     @property
     def probing(self) -> Probing:
-        """How what an update may reveal is looked for here, and judged."""
+        """Settings by which what an update may reveal is looked for here, and judged."""
         return probing_of([layer.policy.probes for layer in self.layers])
 
     def opening(self, after: datetime) -> datetime | None:
-        """From when on something may leave, `after` at the earliest; None for never."""
+        """Time from which something may leave, `after` at the earliest; None for never."""
         return opening((layer.policy.hours for layer in self.layers), after, self.zone)
 
 
@@ -299,7 +299,7 @@ _SAYS: Final[Mapping[Action, str]] = {
 
 
 def refusal(policy: InForce, facts: Facts) -> Decision | None:
-    """Why an update could never leave, whatever its numbers will be, as known before it is made; None if it could."""
+    """Decision against an update that could never leave, whatever its numbers, before it is made; None if it could."""
     if never := next(_never(policy), None):
         return never
     for layer in policy.layers:

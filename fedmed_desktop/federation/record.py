@@ -193,7 +193,7 @@ class RoundsState(BaseModel):
 
     @property
     def hears_answers(self) -> bool:
-        """Whether what an asked site says of the open round counts: also while a host has paused it."""
+        """Tells whether what an asked site says of the open round counts: also while a host has paused it."""
         return (self.held.phase if self.held else self.phase) in ("open", "evaluating")
 
     def receipt_for(self, site: str, round_number: int) -> Sha256 | None:

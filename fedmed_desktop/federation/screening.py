@@ -178,7 +178,7 @@ def krum_scores(products: Float64, faulty: int) -> list[float]:
 
 
 def trimmed_each_end(updates: int, trim: float) -> int:
-    """How many values are left out at each end of a coordinate; 0 where so few updates allow for none."""
+    """Number of values that are left out at each end of a coordinate; 0 where so few updates allow for none."""
     return int(trim * updates + 1e-9)  # 0.2 of 5 is 1, whatever its last bit says
 
 
@@ -197,7 +197,7 @@ def _used(
 
 
 def _share(sources: Sources, site: str, limit: float | None, due: Combine, spec: FederationSpec) -> float:
-    """How far this site's factors may go from the start so that the model changes by `limit`: |t P + t^2 Q| = limit."""
+    """Share t of the way from the start at which factors change the model by `limit`: |t P + t^2 Q| = limit."""
     assert limit is not None
     straight = mixed = curved = 0.0
     for name in sorted(sources.start.names):

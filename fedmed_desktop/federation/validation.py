@@ -54,7 +54,7 @@ def _key(place: Sequence[str | int]) -> str:
 
 
 def _is_tag(part: str | int, place: Sequence[str | int]) -> bool:
-    """Whether this part is the method's name, which pydantic adds to the path but the file does not have."""
+    """Tells whether this part is the method's name, which pydantic adds to the path but the file does not have."""
     return part in METHODS and "method" in place and place[place.index(part) - 1] == "method"
 
 

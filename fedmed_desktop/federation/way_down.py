@@ -79,7 +79,7 @@ def rounded(new: Adapter, start: Adapter, lost: Adapter | None, transfer: Transf
 
 
 def _packed(target: Adapter, start: Adapter, packing: Packing, factors: tuple[Factor, ...]) -> Rounded:
-    """Without a share where values are too large to be packed, without a difference where that would not be smaller."""
+    """Packs a target; no share where values are too large for that, no difference where it would not be smaller."""
     if max(_largest(target), _largest(start)) > _LARGEST:
         return Rounded(target)
     blob, adapter = packed(target, start, packing, factors)

@@ -62,7 +62,7 @@ class Control:
 
 
 class MaskedAmong(Frozen):
-    """How an update was masked: together with which sites, and the six words that all of these see.
+    """Record of how an update was masked: together with which sites, and the six words that all of these see.
 
     The words are of the keys of all sites that began together. `clipped` of `values` numbers were too large and were
     cut to the specification's clip.

@@ -102,7 +102,7 @@ class LoraSlot:
         return {**_named(self.shared()), **_named(self.personal(), "personal/")}
 
     def trained(self) -> dict[str, nn.Parameter]:
-        """Those of `parameters` that a training changes; gradients that one before has left there are gone."""
+        """Returns those of `parameters` that a training changes; gradients that one before has left there are gone."""
         trained = {name: parameter for name, parameter in self.parameters().items() if parameter.requires_grad}
         for parameter in trained.values():
             parameter.grad = None

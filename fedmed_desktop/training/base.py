@@ -99,8 +99,9 @@ class BaseModel:
         return int(getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or 2**20)
 
     def room(self, max_tokens: int) -> int:
-        """As many of so many tokens as the model can read: beyond, learned positions are an error, and rotary ones
-        were never trained."""
+        """Returns as many of so many tokens as the model can read: beyond, learned positions are an error, and rotary
+        ones were never trained.
+        """
         return min(max_tokens, self.context)
 
     @property

@@ -44,7 +44,7 @@ class Copier:
         self._last = (*self._last, token)[-_ORDERS[0] :]
 
     def guesses(self, count: int) -> list[int]:
-        """At most this many tokens that may come next; none before the first token, whose place nothing tells."""
+        """Returns at most this many likely next tokens; none before the first token, whose place nothing tells."""
         if not self._last:
             return []
         at, copying, last = self._at, self._copying, self._last

@@ -41,7 +41,7 @@ class Work:
 
 
 class _Ended(IntEnum):
-    """How a process has ended its share."""
+    """Ways in which a process can end its share."""
 
     DONE = 0
     FULL = 1
@@ -81,7 +81,7 @@ def accumulate_together(
     penalties: Penalties,
     look: Callable[[], None] = lambda: None,
 ) -> float | None:
-    """Like `accumulate` of this process's own share `work`; the first process has the sum of all gradients then.
+    """Does as `accumulate` with this process's own share `work`; the first process has the sum of all gradients then.
 
     Returns the loss of the whole step; None where memory was too small in any process. Raises Stopped where the first
     process is told to stop, Lost where another one is gone.

@@ -25,7 +25,7 @@ _PREFIXES = {"shared": "", "personal": "personal_"}
 
 @dataclass(frozen=True)
 class Moments:
-    """Of one parameter: AdamW's two running means and the number of steps behind them."""
+    """Moments of one parameter: AdamW's two running means and the number of steps behind them."""
 
     first: Tensor
     second: Tensor

@@ -83,7 +83,7 @@ class Penalties:
 
     @property
     def watches(self) -> bool:
-        """Whether there is a term of the outputs: part of the loss of each micro-batch."""
+        """Tells whether there is a term of the outputs: part of the loss of each micro-batch."""
         return self._outputs is not None
 
     def of_factors(self) -> Tensor | None:

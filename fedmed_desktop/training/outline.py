@@ -31,7 +31,7 @@ def adaptable_linears(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def refusal(folder: Path) -> UserFacingError | None:
-    """Why the model cannot be adapted; None: it can."""
+    """Says why the model cannot be adapted; None: it can."""
     try:
         outlined(folder)
     except UserFacingError as error:
@@ -77,7 +77,7 @@ def _outline(folder: Path) -> tuple[Any, dict[str, tuple[int, int]]]:
 
 
 def _renamed(listed: dict[str, tuple[int, int]], modules: dict[str, nn.Module]) -> dict[str, tuple[int, int]]:
-    """By the names that layers have once they are loaded."""
+    """Shapes by the names that layers have once they are loaded."""
     places = {in_block(name): name for name in reversed(modules) if of_text(name)}
     return {name if name in modules else places.get(in_block(name), name): shape for name, shape in listed.items()}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""This process's place among those that torchrun has started for one site; read without loading torch."""
+"""Place of this process among those that torchrun has started for one site; read without loading torch."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Lost(Exception):
 
 
 class Processes:
-    """This process's line to the others, used by one thread at a time. What it waits for, all of them must call."""
+    """Line of this process to the others, used by one thread at a time. What it waits for, all of them must call."""
 
     def __init__(self, place: Place) -> None:
         """Waits until all have come. Raises UserFacingError where there are fewer GPUs than processes."""
@@ -94,7 +94,7 @@ class Processes:
 
     @contextmanager
     def in_turn(self) -> Iterator[None]:
-        """Has one process after the other do what is inside, such as reading a large model into the same memory."""
+        """Lets one process after the other do what is inside, such as reading a large model into the same memory."""
         for rank in range(self.place.count):
             if rank == self.place.rank:
                 yield

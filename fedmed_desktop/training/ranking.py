@@ -33,7 +33,7 @@ Tokens = tuple[int, ...]
 def likelihoods(
     base: BaseModel, examples: Sequence[Example], padded_tokens: int, check: Callable[[], None]
 ) -> list[tuple[float, ...]]:
-    """For each example the mean log-probability (nats per token) of each of its options behind its prompt.
+    """Returns for each example the mean log-probability (nats per token) of each of its options behind its prompt.
 
     An option without a token has minus infinity. About `padded_tokens` are computed at once; `check` is called before
     each batch and may raise.

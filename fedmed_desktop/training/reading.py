@@ -85,7 +85,7 @@ class NoteReader:
         text_tokens: int | None = None,
         prompting: Prompting = "plain",
     ) -> list[Reading]:
-        """As `read`, with several sets of adapters that take turns of TURN_TOKENS; `progress` is told which of them.
+        """Reads as `read`, with several sets of adapters in turns of TURN_TOKENS; `progress` is told which of them.
 
         Each reads what it would read alone; its seconds are those of its own turns. A stop ends those still at work.
         """

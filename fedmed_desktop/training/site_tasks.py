@@ -21,6 +21,7 @@ def all_tasks(
 def site_tasks(
     spec: FederationSpec, notes: Sequence[Note], types: Sequence[str], modifiers: Sequence[str] | None = None
 ) -> tuple[Task, ...]:
-    """Those that notes in the federation's types have labels for; `types` and `modifiers` are those that the site
-    annotates."""
+    """Tasks that notes in the federation's types have labels for; `types` and `modifiers` are those that the site
+    annotates.
+    """
     return tuple(task for task in all_tasks(spec, types, modifiers) if task.taught_by(notes))

@@ -66,7 +66,7 @@ class Opening:
     state: MethodState = field(default_factory=dict)
 
     def capped(self, site: str, rank: int) -> int:
-        """This rank, or the largest that the site's hardware allows."""
+        """Returns this rank, or the largest that the site's hardware allows."""
         return min(rank, self.caps.get(site, rank))
 
     def start_at(self, rank: int) -> Sha256:

@@ -34,7 +34,7 @@ class Exchange(Frozen):
         return threshold_of(masking.threshold, len(self.roster))
 
     def least(self, masking: Masking) -> int:
-        """How many updates there must be for a sum."""
+        """Number of updates that there must be for a sum."""
         return max(LEAST_SITES, self.threshold(masking))
 
     def session(self, round_number: int, layout: Sha256) -> Session:

@@ -49,7 +49,7 @@ class Layout:
     def of(
         cls, start: Sha256, modules: Mapping[str, tuple[int, int]], shared: tuple[Factor, ...], rank: int, how: Masking
     ) -> Layout:
-        """That of updates which share these factors of modules name -> (d, k)."""
+        """Layout of updates which share these factors of modules name -> (d, k)."""
         factors: list[tuple[str, Factor, int, int]] = []
         for name, (d, k) in sorted(modules.items()):
             own = min(rank, d, k)
@@ -58,12 +58,12 @@ class Layout:
 
     @property
     def values(self) -> int:
-        """How many values of an update are summed."""
+        """Number of values of an update that are summed."""
         return sum(rows * columns for _, _, rows, columns in self.factors)
 
     @property
     def length(self) -> int:
-        """How many numbers, the weight's two among them."""
+        """Count of all numbers, the weight's two among them."""
         return self.values + 2
 
     @property
@@ -77,7 +77,7 @@ class Layout:
         return hashlib.sha256(body.encode()).hexdigest()
 
     def places(self) -> Iterator[tuple[str, Factor, slice, tuple[int, int]]]:
-        """Where each factor's numbers lie, and its shape."""
+        """Places where each factor's numbers lie, and its shape."""
         at = 0
         for name, factor, rows, columns in self.factors:
             yield name, factor, slice(at, at + rows * columns), (rows, columns)
@@ -119,7 +119,7 @@ def packed(numbers: Numbers, bits: int) -> bytes:
 
 
 def unpacked(data: bytes | memoryview, length: int, bits: int) -> Numbers:
-    """So many numbers from their lowest bits."""
+    """Returns so many numbers from their lowest bits."""
     if bits == 32:
         return np.frombuffer(data, dtype="<u4")
     each, of = (4, 1) if bits == 24 else (8, 2)  # so many bytes hold so many numbers

@@ -110,7 +110,7 @@ class Masker:
 
     @property
     def least(self) -> int:
-        """How many sites are in any sum that this one helps to open."""
+        """Number of sites that are in any sum that this one helps to open."""
         return max(LEAST_SITES, self.threshold)
 
     # -- who takes part ----------------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ class Masker:
         return agreed(key, mine.session, survivors)
 
     def reveal(self, agreements: Mapping[str, str]) -> Reveal:
-        """Its shares, once so many sites have signed the same sum as this one that no second one can be opened."""
+        """Reveals shares, once so many sites have signed the same sum as this one that no second one can be opened."""
         mine = self.secrets
         if not mine.agreed:
             raise UserFacingError("secure.out_of_order")

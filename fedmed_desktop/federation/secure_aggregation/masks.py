@@ -57,7 +57,7 @@ def add_mask(numbers: Numbers, key: bytes, sign: int = 1) -> None:
 
 
 def sign_between(one: str, other: str) -> int:
-    """With which sign `one` adds the mask that it has with `other`, which adds it with the opposite one."""
+    """Sign with which `one` adds the mask that it has with `other`, which adds it with the opposite one."""
     return 1 if one < other else -1
 
 

@@ -22,12 +22,12 @@ _MOST_TRIES: Final = 1000
 
 
 def threshold(opening: Opening) -> int:
-    """How many sites must give their shares."""
+    """Number of sites that must give their shares."""
     return threshold_of(opening.masking.threshold, len(opening.keys))
 
 
 def fits(opening: Opening, site: str, reveal: Reveal) -> bool:
-    """Whether a site's shares are those that this sum needs, of the right sites and no others."""
+    """Tells whether a site's shares are those that this sum needs, of the right sites and no others."""
     return (
         site in opening.members
         and reveal.self_masks.keys() == set(opening.survivors)
@@ -56,7 +56,7 @@ def total(opening: Opening, masked: Iterable[Numbers], length: int) -> Numbers:
 
 
 def opens(opening: Opening) -> bool:
-    """Whether the shares that are known give every secret that the sum needs."""
+    """Tells whether the shares that are known give every secret that the sum needs."""
     try:
         _secrets(opening)
     except UserFacingError:

@@ -74,7 +74,7 @@ def room_for(masking: Masking, sites: int, least: int) -> int:
 
 
 def threshold_of(share: float, many: int) -> int:
-    """How many of so many sites must answer: more than the share, so always more than half."""
+    """Number of sites out of so many that must answer: more than the share, so always more than half."""
     return min(many, int(share * many + 1e-9) + 1)
 
 
@@ -115,7 +115,7 @@ class Keys(Frozen):
         return unsigned.model_copy(update={"signature": key.sign("mask keys", unsigned._said(session))})
 
     def are_of(self, session: Session) -> bool:
-        """Whether their owner made them for this session."""
+        """Tells whether their owner made them for this session."""
         return is_signed(self.identity, "mask keys", self._said(session), self.signature)
 
     def _said(self, session: Session) -> dict[str, str]:

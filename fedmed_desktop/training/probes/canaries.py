@@ -80,7 +80,7 @@ def exposures(
 
 
 def _canary(seen: int, better: Iterable[int]) -> Canary:
-    """Of several records the geometric mean of ranks, and the interval of all their alternatives together."""
+    """Result of several records: the geometric mean of ranks, and the interval of all their alternatives together."""
     counts = list(better)
     low, high = wilson(sum(counts), ALTERNATIVES * len(counts))
     most = math.log2(ALTERNATIVES + 1)

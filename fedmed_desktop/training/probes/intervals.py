@@ -60,7 +60,7 @@ def _wins(members: Floats, others: Floats) -> Floats:
 
 
 def _draws(rng: np.random.Generator, groups: Sequence[Hashable]) -> Floats:
-    """How often each value counts in each resample, (RESAMPLES, values)."""
+    """Number of times that each value counts in each resample, (RESAMPLES, values)."""
     names = {name: at for at, name in enumerate(dict.fromkeys(groups))}
     counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)
     return np.asarray(counts[:, [names[name] for name in groups]], dtype=np.float64)

@@ -71,7 +71,7 @@ def runs(after: Read, before: Read) -> tuple[int, int]:
 
 
 def _lengths(right: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """For each place the number of right guesses in a row that begins there."""
+    """Counts for each place the number of right guesses in a row that begins there."""
     found = np.zeros(len(right) + 1, np.int64)
     for place in range(len(right) - 1, -1, -1):
         found[place] = found[place + 1] + 1 if right[place] else 0

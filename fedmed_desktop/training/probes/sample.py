@@ -37,7 +37,7 @@ def group_of(note: Note) -> str:
 
 
 def seen(examples: Examples, settings: TrainingSettings, seed: int, steps: int) -> Counter[int]:
-    """How often each example was trained on in a round: places in `examples.items`.
+    """Counts how often each example was trained on in a round: places in `examples.items`.
 
     With differential privacy nobody may know which were drawn: each example counts once, drawn or not.
     """
@@ -60,7 +60,7 @@ def shuffled(found: Sequence[Item], seed: int) -> list[Item]:
 
 
 def matched(wanted: Sequence[Item], pool: Sequence[Item]) -> list[Item | None]:
-    """For each wanted item one of the pool of its task and of nearly its length, taken once; None where there is none.
+    """Finds for each wanted item one of the pool, of its task and nearly its length, taken once; None for none.
 
     Loss depends on length and task, so a difference in either would look like one in having been trained on. Nearly:
     a fifth more or less (inferred).
