@@ -66,7 +66,7 @@ def fingerprint(public: str) -> str:
 
 
 def is_signed(public: str, purpose: str, content: Content, signature: str) -> bool:
-    """Whether the owner of this key signed this content for this purpose. False too for a malformed key."""
+    """Tells whether the owner of this key signed this content for this purpose. False too for a malformed key."""
     try:
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public))
         key.verify(bytes.fromhex(signature), canonical(purpose, content))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the program's own files lie, in the three ways it can be installed."""
+"""Places where the program's own files lie, in the three ways it can be installed."""
 
 from __future__ import annotations
 

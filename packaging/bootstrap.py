@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a fresh checkout to a running program in one command; needs only Python's standard library.
+"""Goes from a fresh checkout to a running program in one command; needs only Python's standard library.
 
     python3 packaging/bootstrap.py desktop       open the desktop
     python3 packaging/bootstrap.py demo          see a federation work

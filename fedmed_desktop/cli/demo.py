@@ -171,6 +171,6 @@ def _print_outcome(result: DemoResult) -> None:
 
 
 def _cells(result: DemoResult, scores: TestScores, task: TaskName) -> list[str]:
-    """Of all sites and of each; a dash where a site has no labels for the task."""
+    """Scores of all sites and of each; a dash where a site has no labels for the task."""
     measured = [scores.pooled, *(scores.by_site.get(site.name, Scores()) for site in result.sites)]
     return [f"{one[task].headline:.3f}" if task in one.tasks else "-" for one in measured]

@@ -38,7 +38,7 @@ def tokenise(text: str, offset: int = 0) -> list[Token]:
 
 
 def align(source: Sequence[Token], copy: Sequence[Token]) -> list[int | None]:
-    """For each token of `copy` the index of its token in `source`, or None; in ascending order."""
+    """Finds for each token of `copy` the index of its token in `source`, or None; in ascending order."""
     alignment = Alignment(source)
     alignment.settle([token.text for token in copy], whole=True)
     return alignment.places

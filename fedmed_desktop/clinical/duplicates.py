@@ -142,7 +142,7 @@ def _hashed(words: Sequence[str]) -> Hashes:
 
 
 def _shared(starts: NDArray[np.intp], sizes: NDArray[np.intp], places: Places) -> dict[tuple[int, int], int]:
-    """For each pair of places, in ascending order, how many telling runs both have."""
+    """Counts for each pair of places, in ascending order, how many telling runs both have."""
     found: dict[tuple[int, int], int] = {}
     starts, sizes = starts[(sizes > 1) & (sizes <= _COMMON)], sizes[(sizes > 1) & (sizes <= _COMMON)]
     for apart in range(1, _COMMON):

@@ -18,7 +18,7 @@ class Example:
 
 
 def examples() -> list[Example]:
-    """In the order in which they are offered. Raises FileNotFoundError where the installation is broken."""
+    """Examples in the order in which they are offered. Raises FileNotFoundError where the installation is broken."""
     folder = resource("examples")
     listed = tomllib.loads((folder / "examples.toml").read_text("utf-8"))["example"]
     return [Example(entry["title"], (folder / entry["file"]).read_text("utf-8").strip()) for entry in listed]

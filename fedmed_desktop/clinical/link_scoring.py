@@ -78,7 +78,7 @@ def _alike(true: Sequence[_Typed], found: Sequence[_Typed]) -> int:
 
 
 def _near(true: Sequence[_Typed], found: Sequence[_Typed]) -> list[list[int]]:
-    """Of each true link the places of the found ones that overlap it at both ends; both sorted."""
+    """Finds for each true link the places of the found ones that overlap it at both ends; both sorted."""
     starts = [head[0] for head, _, _ in found]
     longest = max((head[1] - head[0] for head, _, _ in found), default=0)
 

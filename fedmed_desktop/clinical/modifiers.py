@@ -40,7 +40,9 @@ def goes_with(modifier: str, type_: str) -> bool:
 
 
 class RelationRule(BaseModel):
-    """Which end of a site's relation is the modifier, and by which relation the other names the mentions it holds."""
+    """Rule on which end of a site's relation is the modifier, and by which relation the other names the mentions it
+    holds.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -54,7 +54,7 @@ _SENTENCE_END: Final = re.compile(r"[.!?;](?=\s|$)|\n\s*\n")
 
 
 def is_negated(text: str, span: Span) -> bool:
-    """Whether the note says that what the span names is not there."""
+    """Tells whether the note says that what the span names is not there."""
     before, behind = _sentence_around(text, span)
     return _by_what_comes_before(before) or _by_what_follows(behind)
 

@@ -58,7 +58,7 @@ class Reading:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """After the first token; the prompts of later windows count in. None before the second token."""
+        """Speed after the first token; the prompts of later windows count in. None before the second token."""
         if self.first_token_seconds is None or self.tokens < 2 or self.seconds <= self.first_token_seconds:
             return None
         return (self.tokens - 1) / (self.seconds - self.first_token_seconds)

@@ -185,7 +185,7 @@ class TypesApplied:
         return note.model_copy(update={"entities": tuple(entities), "relations": tuple(links.values())})
 
     def _outermost(self, entities: Sequence[Entity]) -> tuple[list[Entity], dict[str, str]]:
-        """Those that stay, and of those that the map made equal to one of them the ids: the one's by the other's."""
+        """Entities that stay, and of those that the map made equal to one of them the ids: the one's by the other's."""
         kept: list[Entity] = []  # in order of their start; none overlaps another, so only neighbours need be looked at
         same: dict[str, str] = {}
         for entity in sorted(entities, key=lambda e: (e.start - e.end, e.start)):

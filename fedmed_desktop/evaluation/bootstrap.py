@@ -45,7 +45,7 @@ def resampled(sums: Numbers, measure: Callable[[Numbers], Numbers], resamples: i
 
 
 def intervals(drawn: Numbers) -> list[Interval | None]:
-    """For each column of (resamples, measures) its 95 % percentile interval; None where a value is not a number."""
+    """Finds each column's 95 % percentile interval, of (resamples, measures); None where a value is not a number."""
     edge = 100 * (1 - LEVEL) / 2
     low, high = np.percentile(drawn, [edge, 100 - edge], axis=0)
     return [(float(a), float(b)) if np.isfinite(a) and np.isfinite(b) else None for a, b in zip(low, high, strict=True)]

@@ -104,7 +104,7 @@ def _keys(task: TaskName, scores: Sequence[TaskScores]) -> list[Key]:
 
 
 def _values(scores: Sequence[TaskScores], keys: Sequence[Key]) -> Numbers:
-    """Per note two numbers for each key, side by side: above and below the line of its quotient."""
+    """Makes per note two numbers for each key, side by side: above and below the line of its quotient."""
     values = np.zeros((len(scores), 2 * len(keys)))
     for row, one in enumerate(scores):
         for at, key in enumerate(keys):

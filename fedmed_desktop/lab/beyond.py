@@ -25,7 +25,7 @@ Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
 
 def cohort_tables(rows: Iterable[ResultRow], setting: Setting) -> dict[str, Table]:
-    """For each cohort the models' scores on it, mean and standard deviation over seeds, and what lies above the base.
+    """Tables by cohort: the models' scores on it, mean and standard deviation over seeds, and what lies above the base.
 
     Differences are of the same seed. "alone" is the mean of the sites' own models.
     """

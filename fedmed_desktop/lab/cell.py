@@ -49,7 +49,7 @@ class BaseFacts:
 
     @property
     def full_bytes(self) -> int:
-        """Of the whole model in bfloat16."""
+        """Size of the whole model in bfloat16."""
         return 2 * self.weights
 
     @classmethod

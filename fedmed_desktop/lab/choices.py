@@ -147,7 +147,7 @@ class SplitSettings(Frozen):
         return self.over if self.by == "dirichlet" else named.get(self.by)
 
     def for_sites(self, sites: int) -> SplitSettings:
-        """These settings with each site's part of `total_notes`, at least one note, as its `notes`."""
+        """Returns these settings with each site's part of `total_notes`, at least one note, as its `notes`."""
         if self.total_notes is None:
             return self
         return self.model_copy(update={"notes": max(1, self.total_notes // sites), "total_notes": None})
@@ -168,7 +168,7 @@ class Hardware(Frozen):
     speeds: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
 
     def caps_of(self, sites: int) -> tuple[int, ...]:
-        """By site; empty where there are none."""
+        """Caps by site; empty where there are none."""
         return tuple(islice(cycle(self.caps), sites)) if self.caps else ()
 
     def speeds_of(self, sites: int) -> tuple[float, ...]:

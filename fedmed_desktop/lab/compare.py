@@ -106,7 +106,7 @@ def compare(rows: Iterable[ResultRow], split: Split = "validation") -> list[Comp
 
 
 def labels_of(rows: Iterable[ResultRow]) -> tuple[str, ...]:
-    """In the experiment's order; federated methods first."""
+    """Labels in the experiment's order; federated methods first."""
     kinds = {row.label: row.kind for row in rows}
     return tuple(sorted(kinds, key=lambda label: _KINDS[kinds[label]]))
 

@@ -61,7 +61,7 @@ _PART: Final = re.compile(r"(?:_(?:inc|exc)|-\d+)$")  # of a trial's criteria, o
 
 @dataclass(frozen=True)
 class Reading:
-    """How a corpus is read: the map of its types to the experiment's types and modifiers, and its relations' rules."""
+    """Way in which a corpus is read: map of its types to the experiment's types and modifiers, and relations' rules."""
 
     types: Mapping[str, str]
     rules: Mapping[str, RelationRule] | None = None
@@ -308,7 +308,7 @@ def _typed(one: LabNote, reading: Reading, experiment: Experiment) -> LabNote:
 
 
 def _fewer(notes: list[LabNote], most: int | None) -> list[LabNote]:
-    """At most `most` notes, in whole groups, the same in every run: by the order of their groups' hashes."""
+    """Keeps at most `most` notes, in whole groups, the same in every run: by the order of their groups' hashes."""
     if most is None:
         return notes
     sizes = Counter(one.group for one in notes)

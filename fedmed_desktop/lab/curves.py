@@ -40,7 +40,7 @@ class Curve:
 
 
 def curves_of(rows: Iterable[ResultRow], setting: Setting, quantity: Quantity) -> list[Curve]:
-    """On the validation notes, in the order of `labels_of`; a method of which it was never measured has none.
+    """Curves on the validation notes, in the order of `labels_of`; a method of which it was never measured has none.
 
     An encoder has no curve of its loss, which is of tags and not of tokens.
     """

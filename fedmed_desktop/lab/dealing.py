@@ -95,7 +95,7 @@ def dealt(groups: Sequence[Group], split: SplitSettings, sites: int, rng: np.ran
 def _shares(
     groups: Sequence[Group], split: SplitSettings, sites: int, rng: np.random.Generator
 ) -> Mapping[str, Numbers]:
-    """For each label the part of its notes that each site gets."""
+    """Finds for each label the part of its notes that each site gets."""
     counts: Counter[str] = Counter()
     for group in groups:
         counts[group.label] += len(group.notes)

@@ -54,7 +54,7 @@ class Elsewhere:
 
     @property
     def sites(self) -> list[LabSite]:
-        """For the engine, which must know them."""
+        """Sites for the engine, which must know them."""
         return [*self.cohorts.values(), *self.full, *self.newcomers.values()]
 
     def rows(self, cell: Cell, models: Sequence[Simulation], engine: Engine, fresh: Adapter) -> Iterator[ResultRow]:

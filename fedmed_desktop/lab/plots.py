@@ -109,7 +109,7 @@ def draw_plots(folder: Path, rows: Sequence[ResultRow]) -> list[Path]:
 
 
 def _write(figure: Figure, stem: Path) -> list[Path]:
-    """As PNG and SVG without date and program, so that the same figure is the same file."""
+    """Writes a figure as PNG and SVG without date and program, so that the same figure is the same file."""
     paths = []
     for ending, unsaid in (("png", "Software"), ("svg", "Date")):
         data = io.BytesIO()

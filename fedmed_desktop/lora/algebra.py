@@ -218,7 +218,7 @@ def truncate(adapter: Adapter, ranks: Ranks) -> tuple[Adapter, float]:
 
 
 def shrink(adapter: Adapter, ranks: Ranks) -> tuple[Adapter, float]:
-    """Like `truncate`, but with the dropped share of the adapter's energy, in [0, 1]."""
+    """Truncates as `truncate` does, but returns also the dropped share of the adapter's energy, in [0, 1]."""
     smaller, dropped = truncate(adapter, ranks)
     return smaller, min(1.0, dropped / norm(adapter) ** 2) if dropped else 0.0
 

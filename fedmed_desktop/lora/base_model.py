@@ -141,7 +141,7 @@ def weight_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
 
 
 def weight_count(folder: Path) -> int:
-    """How many numbers the weights hold, by their headers. Raises UserFacingError like `decoder_linears`."""
+    """Counts how many numbers the weights hold, by their headers. Raises UserFacingError like `decoder_linears`."""
     return sum(map(math.prod, weight_shapes(folder).values()))
 
 

@@ -144,7 +144,7 @@ def _factor(tensor: str, values: ArrayLike) -> NDArray[np.float32]:
 
 
 def _is_frozen_float32(array: NDArray[np.generic]) -> bool:
-    """Whether nobody can write to the array's memory, so that it needs no copy."""
+    """Tells whether nobody can write to the array's memory, so that it needs no copy."""
     if array.dtype != np.float32 or not (array.flags.c_contiguous and array.flags.aligned):
         return False
     owner: object = array

@@ -34,7 +34,7 @@ class Latest:
 
 
 class PartReader:
-    """Inside a `with` block the file stays open; outside one, each `reading` opens and closes it.
+    """Reader of a file, which stays open inside a `with` block; outside one, each `reading` opens and closes it.
 
     With `sha256`, bytes are hashed as they are read, and the end of the `with` block hashes what nobody has read: what
     was used is what was hashed, in one pass where parts are read in the file's order. Then nothing that was made of

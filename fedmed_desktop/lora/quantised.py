@@ -41,7 +41,7 @@ _NUMPY: Final[Mapping[Packed, str]] = {"bfloat16": "<u2", "int8": "i1", "int4": 
 
 @dataclass(frozen=True)
 class Packing:
-    """How an update is packed. `cut`: how a site of smaller rank begins from the start; see lora.algebra."""
+    """Way in which an update is packed. `cut`: how a site of smaller rank begins from the start; see lora.algebra."""
 
     dtype: Packed
     block: int

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Room:
-    """For one user at a time: what was handed out before is overwritten."""
+    """Memory for one user at a time: what was handed out before is overwritten."""
 
     def __init__(self) -> None:
         self._flat: NDArray[np.float64] = np.empty(0)

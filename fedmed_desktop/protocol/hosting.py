@@ -104,7 +104,7 @@ class Resume(Said):
 
 
 class CloseRound(Said):
-    """This attempt at this round waits no longer, if its quorum is met."""
+    """The attempt at the round waits no longer, if its quorum is met."""
 
     act: Literal["close"] = "close"
     round: PositiveInt
@@ -182,7 +182,7 @@ class HostBond:
 
 
 def is_proved(federation: Sha256, given: Decided) -> bool:
-    """Whether the host whom an input of the ledger names has signed it; what was done at the coordinator needs none."""
+    """Tells whether the host whom a ledger's input names has signed it; what was done at the coordinator needs none."""
     by = given.by
     if by is None:
         return True

@@ -132,7 +132,7 @@ def _parsed(body: bytes) -> Invitation:
 
 
 def is_address(text: str) -> bool:
-    """Whether this is a host and a port, such as federation.example.org:8765 or [::1]:8765."""
+    """Tells whether this is a host and a port, such as federation.example.org:8765 or [::1]:8765."""
     try:
         parts = urlsplit(f"//{text}")
         return bool(parts.netloc == text and parts.hostname and parts.port and "@" not in text)

@@ -54,7 +54,7 @@ def longest_offer(types: Collection[str], modules: Collection[str] = ()) -> int:
 
 
 def is_loopback(host: str) -> bool:
-    """Without keys and TLS only this machine's own addresses are spoken to."""
+    """Tells whether this is the machine's own address: without keys and TLS only those are spoken to."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -95,7 +95,7 @@ class Carried(Link):
             await self._write(bundle.challenge, hello, messages)
 
     def _is_answered(self, messages: list[Message]) -> bool:
-        """Whether nothing more can be done now; upon a farewell the agent itself ends, once it has the adapter."""
+        """Tells whether nothing more can be done; upon a farewell the agent itself ends, once it has the adapter."""
         assert self._driver is not None
         if self._driver.part.waits and self._said:  # an earlier answer was lost on its way: it is carried once more
             return True

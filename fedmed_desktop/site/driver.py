@@ -147,7 +147,7 @@ class Driver:
     # -- the site's policy -------------------------------------------------------------------------------------------
 
     async def _deal_with(self, given: Given) -> None:
-        """Under the policy as its files have it now: the first word is theirs."""
+        """Carries it out under the policy as its files have it now: the first word is theirs."""
         found = await asyncio.to_thread(self._policy) if self._policy else self.part.gate.policy
         if found == self.part.gate.policy:
             await self._carry_out(given)
@@ -160,12 +160,12 @@ class Driver:
         return answers[0]
 
     def is_open(self) -> bool:
-        """Whether this is an hour in which something may leave."""
+        """Tells whether this is an hour in which something may leave."""
         now = self._clock()
         return self.part.gate.policy.opening(now) == now
 
     async def may_move(self, sha256: str) -> bool:
-        """Whether a part of a released update may leave: asked before its first byte. Waits for the policy's hours."""
+        """Tells whether a part of a released update may leave, before its first byte. Waits for the policy's hours."""
         while self._policy:
             await self.take(lambda: None)
             entries = [

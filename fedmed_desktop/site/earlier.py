@@ -30,7 +30,7 @@ class Earlier:
 
 
 def earlier_federations(folders: Iterable[Path]) -> list[Earlier]:
-    """Those with at least one trained round, the last one first. A folder that is in use or damaged is left out.
+    """Federations with at least one trained round, the last one first. A folder that is in use or damaged is left out.
 
     Reads files: not for a GUI thread.
     """

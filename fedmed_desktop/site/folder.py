@@ -58,7 +58,7 @@ def known_spec(folder: Path) -> FederationSpec | None:
 
 
 def has_checkpoint(folder: Path, round_number: int) -> bool:
-    """Whether a training of this round can go on from where it was saved."""
+    """Tells whether a training of this round can go on from where it was saved."""
     return any((folder / "checkpoints" / f"round-{round_number}").glob("training*"))
 
 

@@ -227,7 +227,7 @@ class Link:
 
 
 def _unopened(error: Exception, address: str) -> UserFacingError:
-    """Why a connection did not come about. All may pass: the host can mend each without this site."""
+    """Says why a connection did not come about. All may pass: the host can mend each without this site."""
     answer = error.response.status_code if isinstance(error, InvalidStatus) else None
     if answer == http.HTTPStatus.FORBIDDEN:
         host = urlsplit(address).netloc

@@ -47,7 +47,7 @@ _FOUNDERS: Final = "masked with"  # the fact in the outbox: identities of the si
 
 
 class Masking:
-    """On the agent's loop, one message at a time; files and masks are worked on in threads."""
+    """Masking on the agent's loop, one message at a time; files and masks are worked on in threads."""
 
     def __init__(
         self, data_dir: Path, part: SitePart, outbox: Outbox, link: Link, emit: Callable[[events.Event], None]
@@ -109,7 +109,7 @@ class Masking:
         return answer
 
     async def _of(self, message: ToMasker) -> Masker | None:
-        """This site's part in the session that the message is about; made anew where it is asked for keys."""
+        """Part of this site in the session that the message is about; made anew where it is asked for keys."""
         if self._masker is None or self._masker.secrets.session.round != message.round:
             secrets = await asyncio.to_thread(self._store.load, message.round)
             self._masker = Masker(secrets) if secrets else None

@@ -46,14 +46,14 @@ class SystemPolicy(Policy):
 
 
 def system_file() -> Path:
-    """Where this computer's administrator keeps a policy for everybody."""
+    """File in which this computer's administrator keeps a policy for everybody."""
     if sys.platform == "win32":
         return Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData")) / _PLACE
     return Path("/Library/Application Support" if sys.platform == "darwin" else "/etc") / _PLACE
 
 
 def user_file() -> Path | None:
-    """Where a user keeps a policy of their own; None for an account without a home."""
+    """File in which a user keeps a policy of their own; None for an account without a home."""
     try:
         home = Path.home()
     except RuntimeError:

@@ -88,7 +88,7 @@ class Asked:
 
 
 def with_known_sizes(asked: Asked) -> Asked:
-    """With those of the federation that the site in `data_dir` has joined already, if it has. It opens the folder."""
+    """Adds the sizes of the federation that the site in `data_dir` has joined, if it has. It opens the folder."""
     spec = known_spec(asked.data_dir) if asked.sizes.is_guess and asked.data_dir else None
     return replace(asked, sizes=Sizes.of(spec)) if spec else asked
 
@@ -198,13 +198,13 @@ def _disk(data_dir: Path, model: _Model | None) -> Finding:
 
 
 def _guessed(gpu: Gpu | None, model: _Model) -> Takes:
-    """From the number of weights alone, where torch is not there to count, or cannot."""
+    """Guesses from the number of weights alone, where torch is not there to count, or cannot."""
     weights = model.weights * (_BYTES_ON_GPU if gpu else _BYTES_ON_CPU)
     return Takes(round(weights * _SPARE + _PROGRAM_BYTES), weights)
 
 
 def _memory(asked: Asked, model: _Model) -> Finding:
-    """Whether training fits into the GPU that it would use, or into the computer's memory; and of what that is said."""
+    """Finds whether training fits into the GPU that it would use, or into memory; and of what that is said."""
     import psutil  # only where somebody looks
 
     gpu, takes = asked.gpu, asked.takes or _guessed(asked.gpu, model)
@@ -228,7 +228,7 @@ def _memory(asked: Asked, model: _Model) -> Finding:
 
 
 def _key(data_dir: Path) -> Finding:
-    """Where the key lies; the keyring is not asked, which might open a window."""
+    """Finds where the key lies; the keyring is not asked, which might open a window."""
     try:
         kept = where_kept(data_dir, "site")
     except UserFacingError as error:

@@ -114,7 +114,7 @@ def refusal(error: BaseException, proxy: Proxy, address: str) -> UserFacingError
 
 
 def unreachable(proxy: Proxy) -> UserFacingError:
-    """For a connection to the proxy itself that could not be made."""
+    """Error for a connection to the proxy itself that could not be made."""
     return UserFacingError("proxy.unreachable", retryable=True, proxy=proxy.shown)
 
 

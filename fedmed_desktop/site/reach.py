@@ -108,7 +108,7 @@ def _proxy_finding(proxy: Proxy | None) -> Finding:
 
 
 async def _is_reached(target: Target, proxy: Proxy | None, tell: Tell) -> bool:
-    """Whether a TCP connection to the coordinator, or to the proxy on the way to it, can be made."""
+    """Tells whether a TCP connection to the coordinator, or to the proxy on the way to it, can be made."""
     host, port = proxy.place if proxy else (target.host, target.port)
     addresses = [host] if _is_number(host) else await _looked_up(host)
     if not addresses:

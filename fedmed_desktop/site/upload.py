@@ -23,7 +23,7 @@ class _Closed(Exception):
 
 
 class Uploads:
-    """On the agent's loop. The coordinator pulls one part after the other: a new request ends the one before."""
+    """Uploads on the agent's loop. The coordinator pulls one part after the other; a request ends the one before."""
 
     def __init__(
         self,

@@ -143,7 +143,7 @@ class Audit:
         return self._rows("seq > ? ORDER BY seq LIMIT ?", after, most)
 
     def has(self, action: Action, object_hash: str, *stages: str) -> bool:
-        """Whether this was written of this object, in one of these stages."""
+        """Tells whether this was written of this object, in one of these stages."""
         marks = ",".join("?" * len(stages))
         query = f"SELECT 1 FROM {TABLE} WHERE object_hash = ? AND action_code = ? AND stage IN ({marks}) LIMIT 1"
         return bool(self._database.rows(query, object_hash, action, *stages))

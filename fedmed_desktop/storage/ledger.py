@@ -203,7 +203,7 @@ class Ledger:
         return found
 
     def has_registry(self) -> bool:
-        """Whether a registry was ever opened beside this ledger: a missing one is lost then, not new."""
+        """Tells whether a registry was ever opened beside this ledger: a missing one is lost then, not new."""
         return bool(self._database.rows("SELECT 1 FROM registry"))
 
     def registry_began(self, now: datetime) -> None:

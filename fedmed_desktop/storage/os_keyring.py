@@ -45,7 +45,7 @@ class KeyringRefusedError(Exception):
 
 
 def has_screen(environ: Mapping[str, str]) -> bool:
-    """Whether a keyring's own prompt would be seen by a person. Elsewhere than on Linux none appears by itself."""
+    """Tells whether a person would see a keyring's own prompt. Elsewhere than on Linux none appears by itself."""
     return not sys.platform.startswith("linux") or bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY"))
 
 

@@ -191,13 +191,13 @@ class Registry:
             return tuple(roll.members.values())
 
     def invitations(self, now: datetime) -> tuple[OpenInvitation, ...]:
-        """Those that can still be used."""
+        """Invitations that can still be used."""
         with self._read() as roll:
             return roll.invitations(now)
 
     @property
     def has_invited(self) -> bool:
-        """Whether the host ever invited a site."""
+        """Tells whether the host ever invited a site."""
         with self._read() as roll:
             return roll.has_invited
 

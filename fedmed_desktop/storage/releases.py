@@ -90,7 +90,7 @@ def _digest(due: Combine) -> str:
 
 
 def noise_from(data_dir: Path, spec: FederationSpec, closed: int) -> Callable[[Combine], Noise] | None:
-    """Where a coordinator's combinations get their noise; None where whole sites are not protected.
+    """Source of the noise for a coordinator's combinations; None where whole sites are not protected.
 
     `closed`: rounds so far. Raises UserFacingError where the record is lost or damaged, or nobody can count.
     """

@@ -154,7 +154,7 @@ def token_hash(token: str) -> str:
 
 
 class Roll:
-    """Who may take part, after all events up to now."""
+    """Record of who may take part, after all events up to now."""
 
     def __init__(self) -> None:
         self.members: dict[str, Member] = {}
@@ -203,7 +203,7 @@ class Roll:
             code.withdrawn |= code.site == site and code.user is None
 
     def invitations(self, now: datetime) -> tuple[OpenInvitation, ...]:
-        """Those that can still be used."""
+        """Invitations that can still be used."""
         live = (code for code in self._codes.values() if code.counts(now))
         return tuple(OpenInvitation(code.site, code.until, code.rotates, code.role) for code in live)
 

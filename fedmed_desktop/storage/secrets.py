@@ -44,7 +44,7 @@ _REFUSALS: Final[Mapping[os_keyring.Reason, str]] = {
 
 @dataclass(frozen=True)
 class Kept:
-    """Where a secret key lies. `detail`: the keyring's name or the file; `reason`: why it is not in the keyring.
+    """Place where a secret key lies. `detail`: the keyring's name or the file; `reason`: why it is not in the keyring.
 
     `code` and `reason`, where there is one, are codes of sentences for a person; `detail` is a parameter of the first.
     """
@@ -96,7 +96,7 @@ def load_key(
 
 
 def where_kept(data_dir: Path, role: Role, environ: Mapping[str, str] = os.environ) -> Kept | None:
-    """Where the key of this data folder lies, without asking the keyring. None: it has none yet."""
+    """Finds where the key of this data folder lies, without asking the keyring. None: it has none yet."""
     if path := _given_file(role, environ):
         return Kept("credential", str(path))
     note = _read_note(data_dir)

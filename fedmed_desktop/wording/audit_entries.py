@@ -122,7 +122,7 @@ def action_kind(code: str) -> Kind:
 
 
 def is_trouble(code: str, stage: str) -> bool:
-    """Whether somebody who looks through the record would want to see this: failed, refused, lost or missed."""
+    """Tells whether somebody who looks through the record would want to see this: failed, refused, lost or missed."""
     return stage == "failed" or code in _REFUSALS
 
 

@@ -42,7 +42,7 @@ def _in_english(time: datetime, kind: Moment) -> str:
 
 @dataclass(frozen=True)
 class Customs:
-    """How a language writes: the sign between thousands, the decimal sign, what stands for "%", and moments.
+    """Customs of a language: the sign between thousands, the decimal sign, what stands for "%", and moments.
 
     `whole_thousands`: four digits stand without a sign between them, as Spanish wants it. `byte`: the letter of a unit
     of bytes, as French writes "Mo".

@@ -34,12 +34,12 @@ def subject(finding: Finding) -> str:
 
 
 def finding_line(finding: Finding) -> str:
-    """How it is and, unless all is well, what to do."""
+    """Says how it is and, unless all is well, what to do."""
     because = sentence(finding.because, finding.params) if finding.because else ""
     return together(sentence(finding.code, finding.params), because)
 
 
 def kept_line(kept: Kept) -> str:
-    """Where the secret key lies and, if that is not the keyring, why not."""
+    """Says where the secret key lies and, if that is not the keyring, why not."""
     why = sentence(kept.reason, {}) if kept.reason else ""
     return together(sentence(kept.code, {"detail": kept.detail}), why)

@@ -44,12 +44,12 @@ CLOSINGS: dict[str, str] = {
 
 
 def counted(count: int, thing: str) -> str:
-    """As in "1 round" and "2 rounds"."""
+    """Count of a thing, as in "1 round" and "2 rounds"."""
     return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
 def closing(reason: str) -> str:
-    """Why a round closed, in words."""
+    """Says why a round closed, in words."""
     return CLOSINGS.get(reason, reason)
 
 

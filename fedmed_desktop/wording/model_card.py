@@ -92,7 +92,7 @@ def _budget(record: Record) -> str:
 
 
 def _by(entry: Entry, record: Record) -> str:
-    """Who decided last, by kind and not by name."""
+    """Names who decided last, by kind and not by name."""
     words = {RULE: "a rule", POLICY: "the site's policy", "agent": "the program"}
     deciding = ("first_approved", "approved", "kept", "expired")
     last = next((d for d in reversed(record.decisions) if d.sha256 == entry.sha256 and d.decision in deciding), None)

@@ -70,7 +70,7 @@ def verdict(check: NotesCheck) -> str:
 
 
 def amount(check: NotesCheck) -> str:
-    """How many notes of which format, and how many rows are none."""
+    """Says how many notes of which format, and how many rows are none."""
     formats = ", ".join(check.formats)
     usable = tr("%n note(s), {format}.", "", check.notes) if formats else tr("%n note(s).", "", check.notes)
     unusable = tr("%n row(s) cannot be used.", "", check.refused) if check.refused else ""
@@ -78,7 +78,7 @@ def amount(check: NotesCheck) -> str:
 
 
 def where(places: Sequence[Place], rows: int = 1) -> str:
-    """Where something is: some places by file and row, and how many more there are."""
+    """Says where something is: some places by file and row, and how many more there are."""
     shown = [
         place.file if place.row is None else tr("{file}, row {row}").format(file=place.file, row=written(place.row))
         for place in places[:_SHOWN]

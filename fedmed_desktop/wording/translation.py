@@ -26,7 +26,7 @@ def install(catalogue: Catalogue | None, customs: Customs = ENGLISH) -> None:
 
 
 def reads_english() -> bool:
-    """Whether no other language is installed."""
+    """Tells whether no other language is installed."""
     return not _installed
 
 

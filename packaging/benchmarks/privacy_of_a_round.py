@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What privacy costs in one round of one site, with the demonstration's settings: CPU seconds of the probes beside
-those of the rest, and what noise of some lengths does to the update.
+"""Cost of privacy in one round of one site, with the demonstration's settings: CPU seconds of the probes beside those
+of the rest, and what noise of some lengths does to the update.
 
     PYTHONPATH=. .venv/bin/python packaging/benchmarks/privacy_of_a_round.py [METHOD]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What secure aggregation costs a site and a coordinator, beside the plain path with the same updates, in one run.
+"""Cost of secure aggregation for a site and a coordinator, beside the plain path with the same updates, in one run.
 
     PYTHONPATH=. .venv/bin/python packaging/benchmarks/secure_aggregation.py [--millions 1 10 42] [--sites 3 10 50]
 

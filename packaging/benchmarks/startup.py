@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long until something answers, beside bare imports; and what an idle program holds in memory.
+"""Time until something answers, beside bare imports; and what an idle program holds in memory.
 
     .venv/bin/python packaging/benchmarks/startup.py [--runs N] [--keep] [--check]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How late the window is while this computer trains: a 16 ms precise timer in the GUI thread, milliseconds past due.
+"""Lateness of the window while this computer trains: a 16 ms precise timer in the GUI thread, milliseconds past due.
 
     .venv/bin/python packaging/benchmarks/ui_lateness.py [--runs N] [--seconds 20] [--model FOLDER] [--notes FOLDER]
         [--keep]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the desktop holds after each hour of a working day, replayed: eight hours of events in a minute or two.
+"""Memory that the desktop holds after each hour of a working day, replayed: eight hours of events in a minute or two.
 
     .venv/bin/python packaging/benchmarks/ui_memory.py
 

@@ -127,7 +127,7 @@ class RemarkCounts:
                 places.append(Place(file=shown_name(record.file), row=record.row, what=shown_name(what)))
 
     def _kind(self, remark: Remark) -> _Kind:
-        """Its code, with the name of what is told apart; of very many names the rest is taken together."""
+        """Kind of a remark: its code, with the name of what is told apart; of very many names the rest is one."""
         kind = (remark.code, shown_name(remark.what) if remark.code in _BY_NAME else "")
         return kind if kind in self._rows or len(self._rows) < _NAMED else (remark.code, "")
 

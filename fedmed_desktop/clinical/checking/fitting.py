@@ -21,7 +21,7 @@ Tokens = Callable[[str], int]
 
 
 class Fit:
-    """How notes fit `max_tokens`: prompt and answer of each task that a note is labelled for, as in training.
+    """Fit of notes to `max_tokens`: prompt and answer of each task that a note is labelled for, as in training.
 
     Without tasks, or labels for one of them, it is the bare text that is measured. So it is for codes, which are asked
     about sentence by sentence.

@@ -35,7 +35,7 @@ class Source:
     split: Split | None = None
 
     def records(self, cache: NotesCache | None = None) -> Iterator[Record]:
-        """Its records, their files named within the path that was asked for."""
+        """Reads its records, their files named within the path that was asked for."""
         found = cache.records(self.path, self.reader) if cache else self.reader.read(self.path)
         for record in found:
             yield replace(record, file=self._named(record.file), split=record.split or self.split)

@@ -53,7 +53,7 @@ def assigned(groups: Sequence[str], labels: Sequence[Collection[TaskName]] | Non
 
 
 def _by_task(groups: Sequence[str], labels: Sequence[Collection[TaskName]]) -> list[Counter[str]]:
-    """For each task, rarest first, the groups with labels of it and how many of their notes have some."""
+    """Counts for each task, rarest first, the groups with labels of it and how many of their notes have some."""
     found: defaultdict[TaskName, Counter[str]] = defaultdict(Counter)
     for group, tasks in zip(groups, labels, strict=False):
         for task in tasks:

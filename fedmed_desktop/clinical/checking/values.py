@@ -29,7 +29,7 @@ class Frozen(BaseModel):
 
 
 class Place(Frozen):
-    """Where a note is; `row` is None where the file is the note. `what` completes a remark's sentence."""
+    """Place of a note; `row` is None where the file is the note. `what` completes a remark's sentence."""
 
     file: str
     row: PositiveInt | None = None

@@ -85,7 +85,7 @@ class CodeIndex:
         return [Candidate(self._codes[i], float(scores[i]), *stretches[where[i]]) for i in ranked]
 
     def evidence(self, text: str, codes: Iterable[str]) -> dict[str, tuple[int, int]]:
-        """For each of these codes the passage `[start, end)` that speaks for it most, else for its category most.
+        """Finds for each of these codes the passage `[start, end)` that speaks for it most, else for its category most.
 
         Codes of which no passage speaks are left out.
         """
@@ -153,7 +153,7 @@ def _cut(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _names(table: CodeTable, stem: Stem) -> dict[tuple[str, tuple[str, ...]], str]:
-    """By category and words the billable code that is meant.
+    """Billable codes by the category and the words that mean them.
 
     A group of codes stands for the one that says least beyond it: R50 for "Fever, unspecified".
     """

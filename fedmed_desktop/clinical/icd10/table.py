@@ -53,7 +53,7 @@ class CodeTable:
         return self.codes[dotted(code)]
 
     def unknown(self, codes: Iterable[str]) -> tuple[str, ...]:
-        """Those of the codes that are no billable ones of this edition, as they were given, in their order."""
+        """Codes that are no billable ones of this edition, as they were given, in their order."""
         return tuple(code for code in codes if not self.billable(code))
 
     def under(self, node: str) -> tuple[str, ...]:

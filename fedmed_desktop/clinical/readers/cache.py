@@ -46,7 +46,7 @@ _ABANDONED: Final = 24 * 3600.0  # seconds after which an unfinished entry is no
 
 
 def cache_folder() -> Path:
-    """Where this system keeps what programs can make again: the folder of this program's notes."""
+    """Folder where this system keeps what programs can make again: the folder of this program's notes."""
     if sys.platform == "win32":
         place = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local")
     elif sys.platform == "darwin":
@@ -270,7 +270,7 @@ def _checksum(place: int, about: str, note: str) -> int:
 
 
 def _state(path: Path) -> _State | None:
-    """Of every file at the path; None where one cannot be looked at."""
+    """State of every file at the path; None where one cannot be looked at."""
     try:
         if path.is_file():
             files = [(path.name, path)]

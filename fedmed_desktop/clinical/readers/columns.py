@@ -69,7 +69,8 @@ _SHOWN: Final = 20
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column became what; None: the table has none for it. `unread`: the others, in the table's order.
+    """Columns of a table by what they became; None: the table has none for it. `unread`: the others, in the table's
+    order.
 
     `sheet`: the sheet of a workbook; `other_sheets`: those that were not read.
     """

@@ -139,7 +139,7 @@ def _documents(path: Path, encoding: str, documents: bool) -> Iterator[_Document
 
 
 def _scheme(path: Path, encoding: str) -> tuple[Scheme, bool]:
-    """How entities are tagged, seen from the whole file, and whether it names its documents."""
+    """Finds how entities are tagged, seen from the whole file, and whether it names its documents."""
     documents = False
     begun_inside = begun_apart = 0  # I- that begins an entity; B- where IOB1 would have written I-
     open_type = ""

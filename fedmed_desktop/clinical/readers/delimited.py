@@ -31,7 +31,7 @@ _BLOCK: Final = 2**20
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a file's rows are written. `announced`: it begins with a line "sep=;", as Excel writes and reads it."""
+    """Form of a file's rows. `announced`: it begins with a line "sep=;", as Excel writes and reads it."""
 
     encoding: str
     separator: str
@@ -146,7 +146,7 @@ def _reason(message: str) -> str:
 
 
 def _likelihood(sample: str, separator: str, said_text: str | None) -> tuple[bool, float, int]:
-    """Whether a known column comes out, the share of rows as wide as the header, and how wide that is."""
+    """Judges whether a known column comes out, the share of rows as wide as the header, and how wide that is."""
     # Rows that are cut off, or not well quoted with this separator, speak against it only as others speak for it.
     reader = csv.reader(io.StringIO(sample, newline=""), delimiter=separator)
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which reader fits a file or folder."""
+"""Choice of the reader that fits a file or folder."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def _object(line: str) -> Row | Refused:
 
 
 def _message(error: json.JSONDecodeError) -> str:
-    """Its message without the words that lead to a place."""
+    """Message of an error without the words that lead to a place."""
     return error.msg.removesuffix(" at").removesuffix(" starting")
 
 

@@ -193,7 +193,7 @@ def _relations(
 
 
 def _arrangement(found: Iterable[Entity]) -> list[Remark]:
-    """How many mentions lie inside another or partly over it, or are in several parts."""
+    """Counts how many mentions lie inside another or partly over it, or are in several parts."""
     furthest = nested = overlapping = parted = 0
     for entity in sorted(found, key=lambda one: (one.start, -one.end)):
         parted += entity.discontinuous

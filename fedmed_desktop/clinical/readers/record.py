@@ -75,7 +75,7 @@ class Remark:
 
     @property
     def reason(self) -> str:
-        """Why a row is refused, as words that end a sentence; empty for any other remark."""
+        """Reason why a row is refused, as words that end a sentence; empty for any other remark."""
         return _REASONS.get(self.code, "").format(what=self.what)
 
 
@@ -112,7 +112,7 @@ class Reader(Protocol):
 
     @property
     def name(self) -> str:
-        """As a person calls it: "BRAT", "doccano"."""
+        """Name as a person says it: "BRAT", "doccano"."""
 
     def fits(self, path: Path, head: bytes) -> bool:
         """True if a file (by its name and first bytes) or a folder (`head` empty) is of this format."""

@@ -117,7 +117,7 @@ def _byte_lines(file: BinaryIO) -> Iterator[tuple[int, str | Refused]]:
 
 
 def _decoded_lines(file: BinaryIO, encoding: str) -> Iterator[tuple[int, str | Refused]]:
-    """As above for encodings in which the byte of a line end may be part of another character."""
+    """Yields lines as above for encodings in which the byte of a line end may be part of another character."""
     row = 0
     wrapped = io.TextIOWrapper(cast(IO[bytes], file), encoding=encoding, newline="\n")
     try:

@@ -30,7 +30,7 @@ SHOWN_KEY_LENGTH: Final = 30
 
 @dataclass(frozen=True)
 class Shape:
-    """How one tool writes a row: whether a row is in it, and what the row says. `marked` may raise Refused."""
+    """Form in which one tool writes a row: whether a row is in it, and what it says. `marked` may raise Refused."""
 
     name: str
     fits: Callable[[Row], bool]

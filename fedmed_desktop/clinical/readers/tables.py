@@ -45,7 +45,7 @@ class CsvReader:
         return bool(head) and path.name.lower().endswith(SUFFIXES)
 
     def columns(self, path: Path) -> Columns:
-        """Which column became what. Raises UserFacingError."""
+        """Finds which column became what. Raises UserFacingError."""
         return self._open(path)[0]
 
     def read(self, path: Path) -> Iterator[Record]:
@@ -69,7 +69,7 @@ class ParquetReader:
         return path.name.lower().endswith(_PARQUET) or head.startswith(b"PAR1")
 
     def columns(self, path: Path) -> Columns:
-        """Which column became what. Raises UserFacingError."""
+        """Finds which column became what. Raises UserFacingError."""
         return self._open(path)[1]
 
     def read(self, path: Path) -> Iterator[Record]:
@@ -114,7 +114,7 @@ class ExcelReader:
         return bool(head) and path.name.lower().endswith(_WORKBOOKS)
 
     def columns(self, path: Path) -> Columns:
-        """Which column became what, and on which sheet. Raises UserFacingError."""
+        """Finds which column became what, and on which sheet. Raises UserFacingError."""
         return self._open(path)[0]
 
     def read(self, path: Path) -> Iterator[Record]:
@@ -145,7 +145,7 @@ class ExcelReader:
         raise failure or unreadable(path.name, "its sheets are empty")
 
     def _header(self, path: Path, frame: polars.DataFrame) -> tuple[int, list[str], Columns]:
-        """How many rows are above the header, and what it says: titles and dates of an export may be above it."""
+        """Finds how many rows are above the header, and what it says: titles and dates of an export may be above it."""
         failure: UserFacingError | None = None
         for above, cells in enumerate(frame.head(_MOST_ABOVE).iter_rows()):
             header = [cell(value).strip() for value in cells]
@@ -218,7 +218,7 @@ def _unpacks_to_more(packed: zipfile.ZipFile, size: int) -> bool:
 
 
 def _excel_reason(message: str) -> str:
-    """Why a workbook cannot be read; the library's message may quote cells."""
+    """Says why a workbook cannot be read; the library's message may quote cells."""
     if "assword" in message or "crypt" in message:
         return "it is protected with a password; save it without one"
     return "it is not an Excel workbook, or damaged"

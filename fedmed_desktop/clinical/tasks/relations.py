@@ -74,7 +74,7 @@ class Relations:
         return f"### Task: markup\n### Classes: {classes}\n### Input: {self._input(note)}\n### Output: "
 
     def teach(self, note: Note, max_chars: int) -> list[Asked]:
-        """Which of the windows without a link are taught depends on their names alone."""
+        """Returns the windows that are taught; which ones without a link depends on their names alone."""
         asked = map(self._asked, split_note(note, max_chars))
         return [one for one in asked if self._heads(one.note) and (self.links(one.note) or _drawn(one.note.id))]
 
@@ -107,7 +107,7 @@ class Relations:
         return head.type in self.types and tail.type in self.modifiers and goes_with(tail.type, head.type)
 
     def _heads(self, note: Note) -> list[Entity]:
-        """In the order of their numbers, which begin at 1."""
+        """Entities in the order of their numbers, which begin at 1."""
         return sorted((e for e in note.entities if e.type in self.types), key=lambda e: e.start)
 
     def _head_tags(self, note: Note) -> dict[Span, str]:

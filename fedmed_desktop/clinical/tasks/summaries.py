@@ -103,7 +103,7 @@ class _Library(NamedTuple):
 
 @cache
 def _library() -> _Library:
-    """Its stemmer is plain code: nothing is looked up or downloaded."""
+    """Loads the library for ROUGE, whose stemmer is plain code: nothing is looked up or downloaded."""
     from rouge_score.rouge_scorer import RougeScorer
     from rouge_score.tokenizers import DefaultTokenizer
 
