@@ -22,13 +22,13 @@ _USES: Final = {"elsewhere": 7, "wrong": 8}  # draws for one thing are no draws 
 def shared_as(
     settings: SharedSettings, usual: Sequence[SharedNote], elsewhere: Sequence[LabNote], seed: int
 ) -> tuple[SharedNote, ...]:
-    """As many notes as the usual ones, as the settings ask for. Raises UserFacingError `lab.few_elsewhere`."""
+    """Draws as many notes as the usual ones, as the settings ask for. Raises UserFacingError `lab.few_elsewhere`."""
     notes = drawn(elsewhere, len(usual), seed) if settings.elsewhere else usual
     return with_wrong_labels(notes, settings.wrong, seed)
 
 
 def drawn(notes: Sequence[LabNote], count: int, seed: int) -> tuple[SharedNote, ...]:
-    """So many notes at random, in the types that all of them annotate; fewer are the first ones of more.
+    """Draws so many notes at random, in the types that all of them annotate; fewer are the first ones of more.
 
     Raises UserFacingError `lab.few_elsewhere`.
     """

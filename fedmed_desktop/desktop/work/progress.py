@@ -101,7 +101,7 @@ class Work:
 
 
 def duration(seconds: float) -> str:
-    """About how long, in the largest unit that makes sense: nobody needs "3 min 41 s" of an estimate."""
+    """Says about how long, in the largest unit that makes sense: nobody needs "3 min 41 s" of an estimate."""
     if seconds < 50:
         return tr("less than a minute")
     return tr("about {time}").format(time=_hours(max(1, round(seconds / 60))))
