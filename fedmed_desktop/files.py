@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import secrets
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -39,6 +42,23 @@ def open_private(path: Path) -> BinaryIO:
     """A new file that only its owner can read, from the first byte and whatever the umask."""
     path.unlink(missing_ok=True)  # of one that is there already, the rights would stay
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+
+
+def beside(path: Path) -> Path:
+    """A name in the same folder that nobody uses, for what is moved to this path once it is whole.
+
+    Where a person chose the path, whatever else lies in that folder is theirs: never a name that may be taken.
+    """
+    return path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+
+
+def remove(path: Path) -> None:
+    """Removes a file, or a folder with all that is in it, as far as the system lets it."""
+    with contextlib.suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
 
 
 def write_durably(path: Path, data: bytes) -> None:

@@ -9,6 +9,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ..errors import disk_fault
+from ..files import beside, remove
 from ..wording import sentence
 
 if TYPE_CHECKING:
@@ -71,12 +73,16 @@ def _parser(flag: str, description: str) -> argparse.ArgumentParser:
 
 def _place(made: Path, target: Path) -> None:
     """Copies to the medium, whole or not at all, and not only to the system's memory."""
-    partial = target.with_name(f"{target.name}.partial")
-    with made.open("rb") as source, partial.open("wb") as file:
-        shutil.copyfileobj(source, file, 2**20)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(target)
+    partial = beside(target)
+    try:
+        with made.open("rb") as source, partial.open("wb") as file:
+            shutil.copyfileobj(source, file, 2**20)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+    except OSError as error:
+        remove(partial)
+        raise disk_fault(error, target) from error
 
 
 def _exported(found: Exported, file: Path) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import shutil
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from typing import Any
 
 from ..errors import UserFacingError
 from ..federation import FederationSpec
-from ..files import make_folder
+from ..files import make_folder, remove
 from ..identity import fingerprint
 from ..storage import Ledger
 from ..storage.audit import FILE as AUDIT_FILE
@@ -50,9 +49,7 @@ def carry_out(data_dir: Path, errand: Errand, given: Path | None = None, fetch: 
             fetch(made)
         return result
     finally:
-        if made.is_dir():
-            shutil.rmtree(made, ignore_errors=True)
-        made.unlink(missing_ok=True)
+        remove(made)
 
 
 def back_up_to(data_dir: Path, target: Path, by: str) -> int:

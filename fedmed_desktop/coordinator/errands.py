@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from .. import events
 from ..errors import UserFacingError, disk_fault
-from ..files import make_folder, write_durably
+from ..files import make_folder, remove, write_durably
 from ..storage.audit_row import AuditEntry
 from ..storage.backup import back_up
 from .carrying import Carrying, Exported, Imported
@@ -116,7 +116,7 @@ def tidy(folder: Path) -> None:
         # One that is just being handed over gets its last name meanwhile.
         with contextlib.suppress(FileNotFoundError):
             if not path.with_suffix(".json").exists() and time.time() - path.stat().st_mtime > _SIGN_SECONDS:
-                _remove(path)
+                remove(path)
 
 
 async def _give_signs(taken: Path) -> None:
@@ -152,7 +152,7 @@ def hand_over(data_dir: Path, errand: Errand, given: Path | None, fetch: Callabl
         raise disk_fault(error, folder) from error
     finally:
         for path in folder.glob(f"{order.stem}.*"):
-            _remove(path)
+            remove(path)
 
 
 def _waited_for(order: Path) -> Path:
@@ -174,14 +174,6 @@ def _give_to_owner(path: Path, data_dir: Path) -> None:
     if os.name != "nt" and os.geteuid() == 0:
         owner = data_dir.stat()
         os.chown(path, owner.st_uid, owner.st_gid)
-
-
-def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink()
 
 
 def backup_made(by: str) -> AuditEntry:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import UserFacingError, disk_fault
-from ..files import make_folder, sync_folder
+from ..files import beside, make_folder, remove, sync_folder
 from .audit import FILE as AUDIT_FILE
 from .database import copy_database
 from .ledger import FILE as LEDGER_FILE
@@ -53,10 +53,8 @@ def deliver(made: Path, target: Path) -> int:
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise UserFacingError("backup.exists", path=str(target))
     make_folder(target.parent)
-    partial = target.with_name(f"{target.name}.partial")
+    partial = beside(target)
     try:
-        if partial.is_dir():
-            shutil.rmtree(partial)
         if target.suffix == ".tar":
             _write_tar(made, partial)
         else:
@@ -71,6 +69,7 @@ def deliver(made: Path, target: Path) -> int:
         sync_folder(target.parent)
         return sum((made / path).stat().st_size for path in _files_in(made))
     except OSError as error:
+        remove(partial)
         raise disk_fault(error, target) from error
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from ..errors import UserFacingError, disk_fault
-from ..files import make_folder, sync_folder
+from ..files import beside, make_folder, sync_folder
 
 HEAD: Final = "bundle.json"
 
@@ -69,7 +69,7 @@ class BundleFile:
 def write_bundle(path: Path, head: bytes, blobs: Mapping[str, Path]) -> None:
     """Writes it whole or not at all; durable on return, readable by its owner only. Raises UserFacingError."""
     make_folder(path.parent)
-    partial = path.with_name(f"{path.name}.partial")
+    partial = beside(path)
     try:
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             _write_member(file, HEAD, len(head), [head])

@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError
 
 from ..errors import UserFacingError, disk_fault
 from ..federation.plan import Frozen
-from ..files import make_folder, sync_folder, write_durably
+from ..files import beside, make_folder, sync_folder, write_durably
 from ..identity import PrivateKey, PublicKey, fingerprint
 from . import os_keyring
 
@@ -159,7 +159,7 @@ def _make_key(data_dir: Path, reason: str, environ: Mapping[str, str], in_file: 
 
 def _claim(path: Path, data: bytes) -> bool:
     """Writes a file durably unless it is there; says whether it was written."""
-    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    partial = beside(path)
     try:
         write_durably(partial, data)
         try:

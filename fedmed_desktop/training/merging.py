@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ..errors import UserFacingError, disk_fault
-from ..files import make_folder, sync_folder
+from ..files import beside, make_folder, remove, sync_folder
 from ..lora import Adapter, Module
 from ..lora.base_model import decoder_linears, read_config, weight_files
 from ..lora.kinds import in_block
@@ -32,9 +32,8 @@ def write_merged(model: str, adapter: Adapter, folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise UserFacingError("desktop.not_empty", path=str(folder))
     places = _places(base, adapter)
-    made = folder.with_name(f"{folder.name}.part")
+    made = beside(folder)
     try:
-        shutil.rmtree(made, ignore_errors=True)
         make_folder(made)
         for file in weight_files(base):
             _merge_file(file, made / file.name, places)
@@ -46,8 +45,9 @@ def write_merged(model: str, adapter: Adapter, folder: Path) -> None:
         made.replace(folder)
         sync_folder(folder.parent)
     except OSError as error:
-        shutil.rmtree(made, ignore_errors=True)
         raise disk_fault(error, folder) from error
+    finally:
+        remove(made)  # there only if something failed
 
 
 def _places(base: Path, adapter: Adapter) -> dict[str, Module]:

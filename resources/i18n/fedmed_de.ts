@@ -6927,7 +6927,7 @@
     </message>
     <message>
         <source>What looks like identifiers</source>
-        <translation>Was nach identifizierenden Angaben aussieht</translation>
+        <translation>Mögliche Personenangaben</translation>
     </message>
 </context>
 <context>

@@ -6460,7 +6460,7 @@
     </message>
     <message>
         <source>What notes and models must look like</source>
-        <translation>À quoi doivent ressembler les notes et les modèles</translation>
+        <translation>Format des notes et des modèles</translation>
     </message>
     <message>
         <source>Your annotated notes. They are only read, and stay there.</source>

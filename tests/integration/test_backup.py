@@ -70,7 +70,11 @@ async def test_that_a_backup_of_a_running_coordinator_goes_on_to_the_same_end(
 
 async def test_that_a_backup_is_made_of_a_coordinator_that_does_not_run(tmp_path: Path, jobs: Jobs) -> None:
     await online(tmp_path, TWO, jobs)
+    others = tmp_path / "b.partial" / "of_years.txt"  # in a folder that a person chose, anything may lie beside it
+    others.parent.mkdir()
+    others.touch()
     assert await commanded("--backup", tmp_path / "b", "--data-dir", tmp_path / "c") == 0
+    assert others.exists()
     assert await commanded("--verify-ledger", tmp_path / "b") == 0
     assert await commanded("--verify-audit", tmp_path / "b") == 0
 

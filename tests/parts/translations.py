@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import textwrap
 from functools import cache
 from types import ModuleType
 
@@ -15,6 +16,7 @@ from tests.parts.sources import ROOT
 
 _PLAIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _ACCENTED = "áƀçðéƒĝĥíĵķļɱñóþɋřšţúṽŵẋýžÁƁÇÐÉƑĜĤÍĴĶĻṀÑÓÞɊŘŠŢÚṼŴẊÝŽ"
+_WORD = 12  # letters of a long word: a line can break between two, as it can in any language
 _KEPT = re.compile(r"(\{[^{}]*\}|%n|<[^<>]*>|&\w+;)")  # fields, numbers and marks of HTML
 
 
@@ -40,7 +42,7 @@ def spoken(source: str) -> str:
     table = str.maketrans(_PLAIN, _ACCENTED)
     parts = _KEPT.split(source)
     said = "".join(part if at % 2 else part.translate(table) for at, part in enumerate(parts))
-    return f"[[{said}{'~' * (2 * len(source) // 5)}]]"
+    return f"[[{said}{' '.join(textwrap.wrap('~' * (2 * len(source) // 5), _WORD))}]]"
 
 
 def pseudo_language() -> Catalogue:

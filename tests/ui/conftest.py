@@ -64,11 +64,15 @@ def _no_view_opens_a_file() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _no_slot_takes_long() -> Iterator[None]:
-    """The window stands still while a slot works: 50 ms is what a person does not notice."""
+    """The window stands still while a slot works: 50 ms is what a person does not notice.
+
+    A slot that is slow is slow each time; a machine with other work may be so once. So the test is run up to three
+    times (pyproject.toml), for this error alone.
+    """
     slots.WATCH.begin()
     yield
-    found = list(slots.WATCH.found)
-    assert not found, f"slots of the GUI thread took too long: {'; '.join(found)}"
+    if slots.WATCH.found:
+        raise slots.SlotsTooSlow("; ".join(slots.WATCH.found))
 
 
 @pytest.fixture(autouse=True)

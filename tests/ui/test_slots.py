@@ -67,6 +67,16 @@ def test_that_a_machine_that_is_half_as_fast_has_twice_the_time(monkeypatch: pyt
     assert len(found()) == 1
 
 
+def test_that_what_a_slot_may_take_for_a_page_is_not_blamed_on_the_slot_that_called_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(slots, "slowness", lambda: 2.0)
+    monkeypatch.setattr(slots, "MAKES_A_PAGE", frozenset({f"{__name__}.Page.one"}))
+    inner = Page(lambda: compute(2 * slots.MOST_MS + 180))
+    Page(lambda: inner.one("a page")).without()
+    assert not found()
+
+
 def test_that_a_short_slot_is_not_seen_and_gets_what_the_signal_carries() -> None:
     before = slots.WATCH.count
     page = Page(lambda: compute(5))

@@ -52,7 +52,7 @@ def test_that_a_connection_that_is_not_there_comes_before_all_else() -> None:
 
 
 def test_that_a_line_has_progress_connection_rank_score_and_when_the_site_was_heard() -> None:
-    assert line(SITES[0], NOW).texts[:5] == ("Harbour Clinic", "Has sent", "Yes", "16", "0.55 → 0.66")
+    assert line(SITES[0], NOW).texts[:5] == ("Harbour Clinic", "Has sent", "Yes", "16", "55 → 66 of 100")
     assert line(SITES[0], NOW).texts[5] == "now"
     away = line(SITES[4], NOW)
     assert away.texts[1:4] == ("Offline", "No", "8") and ":" in away.texts[5]

@@ -45,7 +45,7 @@ def test_that_a_merged_model_computes_what_base_and_adapter_do(tiny_model: Path,
     assert torch.allclose(beside.float(), merged.float(), atol=2e-3)
     assert not torch.allclose(alone.float(), merged.float(), atol=2e-2)
     assert AutoTokenizer.from_pretrained(tmp_path / "merged").get_vocab()
-    assert not (tmp_path / "merged.part").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["merged"]
 
 
 def test_that_nothing_is_written_over_and_nothing_half(tiny_model: Path, tmp_path: Path) -> None:
@@ -57,6 +57,15 @@ def test_that_nothing_is_written_over_and_nothing_half(tiny_model: Path, tmp_pat
     with told_as("no layer|layer"):
         write_merged(str(tiny_model), wrong, tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("ending", ["part", "partial", "new"])
+def test_that_a_folder_of_a_like_name_is_left_alone(tiny_model: Path, tmp_path: Path, ending: str) -> None:
+    mine = tmp_path / f"merged.{ending}" / "mine.txt"
+    mine.parent.mkdir()
+    mine.write_text("of years", "utf-8")
+    write_merged(str(tiny_model), adapter_of(tiny_model), tmp_path / "merged")
+    assert mine.read_text("utf-8") == "of years"
 
 
 def test_that_a_model_in_few_bits_is_refused(tiny_model: Path, tmp_path: Path) -> None:

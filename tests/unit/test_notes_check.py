@@ -228,7 +228,8 @@ def test_that_notes_of_one_id_in_two_files_are_told_apart_when_written(tmp_path:
     write_split(notes, ["train", "train", "validation"], tmp_path)
     found = read_notes_folder(tmp_path)
     assert [note.id for note in found.train] == ["same", "same~2"]
-    assert (tmp_path / "train.jsonl").stat().st_mode & 0o077 == 0 and not list(tmp_path.glob("*.partial"))
+    assert (tmp_path / "train.jsonl").stat().st_mode & 0o077 == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["train.jsonl", "validation.jsonl"]
 
 
 def test_that_no_notes_and_a_single_group_are_no_use(tmp_path: Path) -> None:

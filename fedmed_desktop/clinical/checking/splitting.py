@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ...errors import UserFacingError, disk_fault
-from ...files import make_folder, open_private, sync_folder, write_durably
+from ...files import beside, make_folder, open_private, sync_folder, write_durably
 from ...scores import TASKS, TaskName
 from ..notes import Note
 from ..readers.folder import named_apart
@@ -75,10 +75,10 @@ def write_split(
     paths = {split: folder / f"{split}.jsonl" for split in SPLITS}
     if there := [path.name for path in paths.values() if path.exists()]:
         raise UserFacingError("clinical.split_there", name=folder.name, file=there[0])
-    partial = {split: path.with_name(f"{path.name}.partial") for split, path in paths.items()}
+    partial = {split: beside(path) for split, path in paths.items()}
     try:
-        if types_file is not None and not (beside := folder / types_file.name).exists():
-            write_durably(beside, types_file.read_bytes())
+        if types_file is not None and not (copied := folder / types_file.name).exists():
+            write_durably(copied, types_file.read_bytes())
         counts = _write(named_apart(record.note for record in records if record.note is not None), splits, partial)
         for split in SPLITS:
             if counts[split]:

@@ -78,6 +78,7 @@ class RevealsCard(Card):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(self.tr("What it may reveal"), parent=parent)
         self._lay(self.content, (20, 14, 20, 14), 8)
+        self.title.setWordWrap(True)
         self.title.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.more = LinkButton("", "chevron")
         self.more.clicked.connect(self._toggle)

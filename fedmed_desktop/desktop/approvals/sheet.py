@@ -17,7 +17,7 @@ from ...wording import clock, later, together, tr, written
 from ...wording.probes import Revealed, revealed, verdict
 from ...wording.protection import protection
 from ..work.desk import Desk
-from ..work.judgement import DIGITS, ENOUGH_NOTES, Judgement, judged, notes_of
+from ..work.judgement import DIGITS, ENOUGH_NOTES, Judgement, hundredths, judged, notes_of
 from ..work.progress import duration
 from ..work.scored import INDENT, Key, is_f1, parts, plain_name, value
 from .card_row import Line, Word
@@ -218,7 +218,7 @@ def _changes_of(task: TaskName, before: Scores, after: Scores, *, several: bool)
 
 def _score(name: str, before: float | None, after: float) -> Line:
     """A score in [0, 1] as so many of 100, which is how it is compared."""
-    now, then = _hundredths(after), None if before is None else _hundredths(before)
+    now, then = hundredths(after), None if before is None else hundredths(before)
     shown = tr("{n} of 100").format(n=now)
     return Line(name, shown) if then is None else Line(name, shown, str(then), _word(now - then))
 
@@ -283,7 +283,7 @@ def _findings(report: Report, evidence: Evidence, last: float | None, on: str) -
         text = tr("Training made it worse on {notes}: of 100 it found {before} correctly before, and {after} after.")
         if len(after.scored) > 1 or not is_f1(after):
             text = tr("Training made it worse on {notes}: it had {before} of 100 points before, and has {after} now.")
-        text = text.format(before=_hundredths(before.headline), after=_hundredths(after.headline), notes=on)
+        text = text.format(before=hundredths(before.headline), after=hundredths(after.headline), notes=on)
         if len(after.scored) > 1:
             text = tr("Training made it worse on {notes}: {tasks}.").format(tasks=_fallen(before, after), notes=on)
         found.append(Finding("scores_worse", text))
@@ -304,14 +304,10 @@ def _fallen(before: Scores, after: Scores) -> str:
     told = [
         each.format(
             task=plain_name(Key(task, "all"), several=True),
-            before=_hundredths(before[task].headline),
-            after=_hundredths(after[task].headline),
+            before=hundredths(before[task].headline),
+            after=hundredths(after[task].headline),
         )
         for task in after.scored
-        if _hundredths(after[task].headline) < _hundredths(before[task].headline)
+        if hundredths(after[task].headline) < hundredths(before[task].headline)
     ]
     return ", ".join(told)
-
-
-def _hundredths(score: float) -> int:
-    return round(100 * score)

@@ -9,7 +9,8 @@ from typing import Final, Literal, NamedTuple
 
 from ...overview import InvitationRow, Overview, SiteRow
 from ...standing import SiteWord
-from ...wording import clock, later, sentence, together, tr, written
+from ...wording import clock, later, sentence, together, tr
+from ..work.judgement import change_of_hundred
 
 Connection = Literal["connecting", "connected", "lost", "refused", "waiting"]
 
@@ -170,8 +171,7 @@ def _score(site: SiteRow) -> str:
     if result is None:
         return NOTHING
     if result.score_after is not None:
-        before = f"{written(result.score_before, '.2f')} → " if result.score_before is not None else ""
-        return before + written(result.score_after, ".2f")
+        return change_of_hundred(result.score_before, result.score_after)
     if result.loss_after is not None:
         return tr("loss {value:.2f}").format(value=result.loss_after)
     return NOTHING

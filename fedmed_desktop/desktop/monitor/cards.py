@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSize
-from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from ..look import theme
 from ..widgets import Caption, Card, KeyValueRows, Spaced
@@ -21,22 +21,20 @@ class MonitorCards(Spaced):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.speed = FigureCard(self.tr("Speed"))
-        self.memory = FigureCard(self.tr("Most memory used"))
-        self.moved = FigureCard(self.tr("Sent / received"))
-        self.rate = FigureCard(self.tr("Step size (learning rate)"))
+        self.speed = FigureCard(self.tr("Speed"), WIDTH_PX)
+        self.memory = FigureCard(self.tr("Most memory used"), WIDTH_PX)
+        self.moved = FigureCard(self.tr("Sent / received"), WIDTH_PX)
+        self.rate = FigureCard(self.tr("Step size (learning rate)"), WIDTH_PX)
         self._scores_name, self.scores = Caption(wrap=True), KeyValueRows()
-        self.scores_card = Card()
+        self.scores_card = Card(least=WIDTH_PX)
         self.scores_card._lay(self.scores_card.content, (20, 12, 20, 8), 4)
         self.scores_card.add(self._scores_name)
         self.scores_card.add(self.scores)
-        self.scores_card.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self._earlier_name, self.earlier = Caption(wrap=True), KeyValueRows()
-        self.earlier_card = Card()
+        self.earlier_card = Card(least=WIDTH_PX)
         self.earlier_card._lay(self.earlier_card.content, (20, 12, 20, 8), 4)
         self.earlier_card.add(self._earlier_name)
         self.earlier_card.add(self.earlier)
-        self.earlier_card.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.earlier_card.hide()
         column = QVBoxLayout(self)
         self._lay(column, (0, 0, 0, 0), 12)
@@ -70,7 +68,7 @@ class MonitorCards(Spaced):
             self.earlier.show_pairs(rows)
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(theme.px(WIDTH_PX), super().minimumSizeHint().height())
+        return super().minimumSizeHint().expandedTo(QSize(theme.px(WIDTH_PX), 0))
 
     def sizeHint(self) -> QSize:
-        return QSize(theme.px(WIDTH_PX), super().sizeHint().height())
+        return QSize(self.minimumSizeHint().width(), super().sizeHint().height())

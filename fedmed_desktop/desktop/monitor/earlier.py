@@ -12,7 +12,7 @@ from ...scores import Scores, TaskName
 from ...storage import Record
 from ...wording import later, tr, written
 from ..work.curves import Curves
-from ..work.judgement import Way, judged_values
+from ..work.judgement import Way, hundredths, judged_values
 from .series import Series
 
 _WORDS: Final[dict[Way, tuple[str, str]]] = {  # sure, not sure
@@ -80,7 +80,7 @@ def compared(now: Curves, notes: dict[int, int], earlier: EarlierRun) -> Compare
     if way == "nothing":
         way = "worse"  # nothing is found now, and something was then
     words = tr(_WORDS[way][not judgement.is_sure])
-    said = words.format(earlier=earlier.name, rounds=last, now=round(100 * mine), then=round(100 * its))
+    said = words.format(earlier=earlier.name, rounds=last, now=hundredths(mine), then=hundredths(its))
     tone: Literal["ok", "warn", "dim"] = "dim"
     if judgement.is_sure and way != "same":
         tone = "ok" if way == "better" else "warn"

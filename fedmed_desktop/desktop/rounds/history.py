@@ -9,9 +9,10 @@ from typing import Final
 
 from ...storage import Decision, Entry, Record
 from ...wording import amount, later, task_name, tr, written
+from ..work.judgement import change_of_hundred
 from ..work.news import DemoScored
 from ..work.progress import elapsed
-from .improvement import hundredths, own_scores
+from .improvement import own_scores
 from .status import LOOKS, Tone
 
 # A pending or approved update is the card's matter, not the past's.
@@ -56,8 +57,7 @@ def _row(entry: Entry, answers: Mapping[str, Decision]) -> PastRound:
     report = entry.update.report
     final = entry.plan.kind == "evaluate"
     before, after = own_scores(entry)
-    first, last = hundredths(before.headline), hundredths(after.headline)
-    scores = (tr("{after} of 100") if final else tr("{before} → {after} of 100")).format(before=first, after=last)
+    scores = change_of_hundred(None if final else before.headline, after.headline)
     if len(after.scored) > 1:
         scores = tr("{scores}, mean of {n} tasks").format(scores=scores, n=len(after.scored))
     texts = (

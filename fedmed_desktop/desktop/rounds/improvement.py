@@ -12,6 +12,7 @@ from ...standing import ClosedRound
 from ...storage import Entry
 from ...wording import tr
 from ..work.desk import Desk
+from ..work.judgement import hundredths
 from ..work.scored import Key, is_f1, parts, plain_name, value
 
 MOST_TYPES = 5  # the Monitor shows all of them
@@ -90,11 +91,6 @@ def own_scores(entry: Entry) -> tuple[Scores, Scores]:
     """Scores before and after on the site's own notes: the evidence has them also where the federation shares none."""
     source = entry.evidence if entry.evidence.scores_after else entry.update.report
     return source.scores_before, source.scores_after
-
-
-def hundredths(score: float) -> int:
-    """A score in [0, 1] as so many of 100."""
-    return round(100 * score)
 
 
 def signed(value: int) -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 from ...storage import Entry
 from ...wording import task_name, together, tr
 from ..work.desk import Desk
-from ..work.judgement import Judgement, judged, judged_values, notes_of, of_hundred
+from ..work.judgement import Judgement, hundredths, judged, judged_values, notes_of, of_hundred
 from ..work.news import DemoScored
 from .improvement import own_scores
 
@@ -66,7 +66,7 @@ def _numbers(found: Judgement) -> str:
         return ""
     if found.before is None:
         return f"{of_hundred(found.after)}."
-    return tr("{now}; {before} before.").format(now=of_hundred(found.after), before=round(100 * found.before))
+    return tr("{now}; {before} before.").format(now=of_hundred(found.after), before=hundredths(found.before))
 
 
 def _counted(found: Judgement) -> str:

@@ -125,8 +125,9 @@ class KeyValueRows(QWidget):
 class FigureCard(Card):
     """A number with its name and unit, and a few words below where there are any."""
 
-    def __init__(self, name: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent=parent)
+    def __init__(self, name: str, least: int, parent: QWidget | None = None) -> None:
+        """`least`: as of Card."""
+        super().__init__(least=least, parent=parent)
         self._lay(self.content, (20, 12, 20, 12), 4)
         self._name = name
         self.value = Label("–", size=20, weight=Weight.DemiBold)

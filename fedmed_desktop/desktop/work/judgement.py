@@ -97,4 +97,16 @@ def _is_sure(before: float, after: float, notes: int | None) -> bool:
 
 def of_hundred(score: float) -> str:
     """A score as people say it: "43 of 100 found correctly"."""
-    return tr("{n} of 100 found correctly").format(n=round(100 * score))
+    return tr("{n} of 100 found correctly").format(n=hundredths(score))
+
+
+def change_of_hundred(before: float | None, after: float) -> str:
+    """Such as "55 → 66 of 100"; without a score before, "66 of 100"."""
+    if before is None:
+        return tr("{after} of 100").format(after=hundredths(after))
+    return tr("{before} → {after} of 100").format(before=hundredths(before), after=hundredths(after))
+
+
+def hundredths(score: float) -> int:
+    """A score in [0, 1] as so many of 100, which is how every page shows and compares it."""
+    return round(100 * score)
