@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from fedmed_desktop.clinical.tasks import Entities
@@ -58,7 +60,10 @@ def trained(base: BaseModel, start: Adapter, folder: Path) -> tuple[Adapter, Tra
 
 
 def far(one: Adapter, other: Adapter) -> float:
-    return max(float(abs(module.B - other[name].B).max()) for name, module in one.items())
+    """Returns the distance of all B: where a gradient is nearly 0, AdamW may step one way on one processor and the
+    other way on another, so that a single entry says little.
+    """
+    return math.hypot(*(float(np.linalg.norm(module.B - other[name].B)) for name, module in one.items()))
 
 
 def test_that_it_goes_nearly_the_way_of_float32(
@@ -68,7 +73,7 @@ def test_that_it_goes_nearly_the_way_of_float32(
     found, scaled = trained(half, start, tmp_path / "half")
     assert (plain.progress.loss_scale, scaled.progress.loss_scale) == (1.0, loop.LOSS_SCALE)
     assert scaled.progress.mean_loss == pytest.approx(plain.progress.mean_loss, rel=2e-3), "told without the scale"
-    assert far(found, expected) < far(expected, start) / 4
+    assert far(found, expected) < far(expected, start) / 20
 
 
 def test_that_a_scale_that_is_too_large_falls_and_no_step_is_lost(
@@ -79,7 +84,7 @@ def test_that_a_scale_that_is_too_large_falls_and_no_step_is_lost(
     found, training = trained(half, start, tmp_path / "large")
     assert 1.0 < training.progress.loss_scale < 2.0**40
     assert training.progress.step == STEPS.steps
-    assert far(found, expected) < far(expected, start) / 4
+    assert far(found, expected) < far(expected, start) / 20
 
 
 def test_that_a_resumed_round_goes_on_with_its_scale_to_the_same_bits(
