@@ -22,7 +22,7 @@ _USES: Final = {"elsewhere": 7, "wrong": 8}  # draws for one thing are no draws 
 def shared_as(
     settings: SharedSettings, usual: Sequence[SharedNote], elsewhere: Sequence[LabNote], seed: int
 ) -> tuple[SharedNote, ...]:
-    """Draws as many notes as the usual ones, as the settings ask for. Raises UserFacingError `lab.few_elsewhere`."""
+    """Returns as many notes as the usual ones, as the settings ask for. Raises UserFacingError `lab.few_elsewhere`."""
     notes = drawn(elsewhere, len(usual), seed) if settings.elsewhere else usual
     return with_wrong_labels(notes, settings.wrong, seed)
 

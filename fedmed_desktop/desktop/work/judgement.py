@@ -101,7 +101,7 @@ def of_hundred(score: float) -> str:
 
 
 def change_of_hundred(before: float | None, after: float) -> str:
-    """Such as "55 → 66 of 100"; without a score before, "66 of 100"."""
+    """Words such as "55 → 66 of 100"; without a score before, "66 of 100"."""
     if before is None:
         return tr("{after} of 100").format(after=hundredths(after))
     return tr("{before} → {after} of 100").format(before=hundredths(before), after=hundredths(after))
