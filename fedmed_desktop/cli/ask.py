@@ -14,8 +14,8 @@ from rich.table import Table
 
 from ..federation import scalars
 from ..federation.policy import InForce
+from ..federation.work import Entry
 from ..site import TAKE_BACK, Verdict, operating_user
-from ..storage import Entry
 from ..wording import together
 from ..wording.probes import revealed, verdict
 from ..wording.protection import protection

@@ -38,7 +38,8 @@ def export(argv: list[str]) -> int:
     )
     options = parser.parse_args(argv)
     from ..coordinator.alone import carry_out
-    from ..coordinator.errands import Errand, exported
+    from ..coordinator.carrying import exported
+    from ..coordinator.errands import Errand
     from ..site import operating_user
 
     errand = Errand(kind="export", site=options.site, by=operating_user())
@@ -56,7 +57,8 @@ def take(argv: list[str]) -> int:
     parser.add_argument("file", type=Path, metavar="FILE", help="what the site wrote with --bundle-out")
     options = parser.parse_args(argv)
     from ..coordinator.alone import carry_out
-    from ..coordinator.errands import Errand, imported
+    from ..coordinator.carrying import imported
+    from ..coordinator.errands import Errand
     from ..site import operating_user
 
     errand = Errand(kind="import", by=operating_user())

@@ -18,7 +18,6 @@ from .logs import add_logs, log_to_stderr, logged
 from .numbers import host_and_port, positive, whole
 from .scoring import DEFAULT_NOTES, make_scorer
 from .signals import bounded_end, stop_event, tell_systemd
-from .status import print_status
 
 if TYPE_CHECKING:
     from .. import events
@@ -35,6 +34,8 @@ def run(argv: list[str]) -> int:
     """Serves until the federation is stopped by SIGINT or SIGTERM; or prints a running one's status."""
     options = _parser().parse_args(argv)
     if options.status:
+        from .status import print_status
+
         print_status(options.host, options.port, options.json)
         return 0
     if options.config is None or options.data_dir is None:

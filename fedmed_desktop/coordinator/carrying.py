@@ -17,9 +17,9 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Final, Literal, cast
+from typing import Any, Final, Literal, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 from websockets.asyncio.server import ServerConnection
 
 from .. import events
@@ -89,6 +89,16 @@ class Imported:
     site: str
     waits: bool
     answers: tuple[Answer, ...]
+
+
+def exported(result: Any) -> Exported:
+    """The same of what a coordinator has answered to a command."""
+    return TypeAdapter(Exported).validate_python(result)
+
+
+def imported(result: Any) -> Imported:
+    """The same of what a coordinator has answered to a command."""
+    return TypeAdapter(Imported).validate_python(result)
 
 
 class Carrying:

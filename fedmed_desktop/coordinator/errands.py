@@ -16,18 +16,20 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict
 
 from .. import events
 from ..errors import UserFacingError, disk_fault
 from ..files import make_folder, remove, write_durably
 from ..storage.audit_row import AuditEntry
-from ..storage.backup import back_up
-from .carrying import Carrying, Exported, Imported
 from .host import Host
+
+if TYPE_CHECKING:
+    from .carrying import Carrying
 
 _LOG = logging.getLogger(__name__)
 
@@ -64,7 +66,13 @@ class Errands:
         self._host = host
         self._data_dir = data_dir
         self._folder = data_dir / FOLDER
-        self._carrying = Carrying(host, data_dir, emit)
+        self._emit = emit
+
+    @cached_property
+    def _carrying(self) -> Carrying:
+        from .carrying import Carrying  # where there is a bundle, which most coordinators never see
+
+        return Carrying(self._host, self._data_dir, self._emit)
 
     async def watch(self) -> None:
         """Looks for errands, and does one after the other. Never returns."""
@@ -81,6 +89,8 @@ class Errands:
         """Does one; `given`: the file that came with it, `made`: the file or folder that is to be made."""
         match errand.kind:
             case "backup":
+                from ..storage.backup import back_up
+
                 async with self._host.still() as ledger:
                     blobs = self._host.published() | self._host.rounds.state.parts()
                     await asyncio.to_thread(back_up, self._data_dir, ledger, blobs, made)
@@ -178,11 +188,3 @@ def _give_to_owner(path: Path, data_dir: Path) -> None:
 
 def backup_made(by: str) -> AuditEntry:
     return AuditEntry(action_code="backup_made", role="host", actor_name=by, object_type="file")
-
-
-def exported(result: Any) -> Exported:
-    return TypeAdapter(Exported).validate_python(result)
-
-
-def imported(result: Any) -> Imported:
-    return TypeAdapter(Imported).validate_python(result)

@@ -24,7 +24,8 @@ from ..federation.spec import SharedNote, shared_note
 from ..lora import Adapter
 from ..lora.load import load_adapter
 from ..site import Approver, Backoff, Jobs, RuleApprover, SiteAgent
-from ..storage import BlobStore, Decision, Record
+from ..storage import BlobStore
+from ..storage.outbox import Decision, Record
 from ..training.outline import adaptable_linears
 from ..training.preparation import LoadedBase, site_types_map, trainer_factory
 from .settings import (

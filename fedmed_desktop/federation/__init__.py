@@ -6,11 +6,10 @@ from .rounds import Rounds
 from .scalars import scalars
 from .spec import FederationSpec, dump_spec, load_spec
 from .update import Part, Report, Update
-from .work import Control, Evidence, Given, LocalResult, Scorer, Stopped, Trainer
+from .work import Control, Given, LocalResult, Scorer, Stopped, Trainer
 
 __all__ = [
     "Control",
-    "Evidence",
     "FederationSpec",
     "Given",
     "LocalResult",

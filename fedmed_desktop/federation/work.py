@@ -8,18 +8,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from pydantic import Field
-
-from ..bounds import PositiveInt, Scalar
 from ..events import Event
 from ..lora import Adapter
-from ..scores import Scores
 from .accounting import Budget, Steps
-from .plan import Frozen, Plan
-from .probes import Probes
+from .plan import Plan
 from .update import Update
+
+if TYPE_CHECKING:
+    from .evidence import Evidence  # a coordinator does without it
 
 Emit = Callable[[Event], None]
 
@@ -59,49 +57,6 @@ class Control:
         self._run.wait()
         if self._stop.is_set():
             raise Stopped
-
-
-class MaskedAmong(Frozen):
-    """Record of how an update was masked: together with which sites, and the six words that all of these see.
-
-    The words are of the keys of all sites that began together. `clipped` of `values` numbers were too large and were
-    cut to the specification's clip.
-    """
-
-    sites: tuple[str, ...]
-    phrase: str
-    clipped: int
-    values: int
-
-
-class ModuleChange(Frozen):
-    """Change of one module in a training: Frobenius norm of what was added to delta W, and the module's rank."""
-
-    norm: Scalar
-    rank: PositiveInt
-
-
-class Evidence(Frozen):
-    """Evidence for the site's operator, which never leaves: how this update differs from earlier rounds.
-
-    A value is None with nothing to compare yet. `validation_notes` are those scored; None in older records.
-    `training_notes`: those trained on, and `epsilon_spent` of the privacy budget, also where the report may not say so.
-    `masked`: None where nothing is. `probes`: what the update may reveal; None where no probe has looked.
-    `modules`: how much each module changed, by its name; empty in older records, and where nothing was trained.
-    """
-
-    model_drift: float | None = None
-    performance_drift: float | None = None
-    semantic_drift: float | None = None
-    rank: int
-    scores_before: Scores = Scores()
-    scores_after: Scores = Scores()
-    validation_notes: int | None = None
-    training_notes: int | None = None
-    epsilon_spent: float | None = None
-    masked: MaskedAmong | None = None
-    probes: Probes | None = None
-    modules: dict[str, ModuleChange] = Field({})
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A site: its agent, the person's approval, one thread for training, and a connection that comes back by itself."""
 
-from ..storage import Record
 from ..storage.audit import operating_user
+from ..storage.outbox import Record
 from .agent import SiteAgent
 from .approval import TAKE_BACK, Approver, RuleApprover, Verdict
 from .holdings import as_one, with_own_b

@@ -28,7 +28,7 @@ from ..protocol.handshake import answered
 from ..protocol.invitation import Invitation
 from ..protocol.masking import ToMasker
 from ..protocol.signing import Bond, Signed
-from ..storage import Decision, Record
+from ..storage.outbox import Decision, Record
 from ..storage.secrets import Kept, load_key
 from ..storage.sides import check_side
 from .approval import Approver
@@ -116,8 +116,8 @@ class SiteAgent:
         )
         self._part = self._driver.part
         self.outbox, self.holdings = self._driver.outbox, self._driver.holdings
-        may_move, is_open = self._driver.may_move, self._driver.is_open
-        self._uploads = Uploads(name, self.outbox, self._link, emit, may_move, is_open)
+        leaving = self._driver.leaving
+        self._uploads = Uploads(name, self.outbox, self._link, emit, leaving.may_move, leaving.is_open)
         self._done: asyncio.Future[str] | None = None
         self._last: Record | None = None  # of a closed outbox
         self._closing = threading.Lock()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from ..storage import Entry
+from ..federation.work import Entry
 
 # How long a person can withdraw an approval before the first byte may move.
 TAKE_BACK = timedelta(seconds=10)

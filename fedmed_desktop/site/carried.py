@@ -141,7 +141,7 @@ class Carried(Link):
             return None
         found = dict[str, Path]()
         for part in offer.update.parts.values():
-            if not await driver.may_move(part.sha256):
+            if not await driver.leaving.may_move(part.sha256):
                 return None
             found[part.sha256] = await asyncio.to_thread(driver.outbox.open_released, part.sha256)
         return found

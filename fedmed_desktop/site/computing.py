@@ -12,7 +12,7 @@ from typing import Any
 from .. import events
 from ..federation import Control, FederationSpec, Given, LocalResult, Plan, Trainer
 from ..files import make_folder
-from ..storage import Journal
+from ..storage.journal import Journal
 from .jobs import JobRunner
 
 

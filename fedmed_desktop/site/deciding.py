@@ -8,7 +8,8 @@ from datetime import datetime
 from ..errors import UserFacingError
 from ..federation import part_actions as do
 from ..federation.part import SitePart
-from ..storage import Entry, Outbox
+from ..federation.work import Entry
+from ..storage.outbox import Outbox
 
 
 def record(box: Outbox, action: do.Record, now: datetime) -> Entry:

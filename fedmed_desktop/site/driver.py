@@ -21,9 +21,13 @@ from ..federation import part_actions as do
 from ..federation.policy import InForce
 from ..protocol import messages
 from ..protocol.signing import Signed
-from ..storage import BlobStore, Journal, Outbox, OwnStore, audit
+from ..storage import BlobStore, audit
 from ..storage.audit import Audit
 from ..storage.audit_row import AuditEntry
+from ..storage.journal import Journal
+from ..storage.outbox import Outbox
+from ..storage.own import OwnStore
+from . import leaving
 from .approval import Approver
 from .auditing import declined, final_verified, plan_received, training_began, training_ended
 from .computing import Computing
@@ -43,8 +47,6 @@ Given = Callable[[], None]
 
 # Seconds from one sign that the work goes on to the next. The coordinator shows a site without any as quiet.
 _SIGN_EVERY = 60.0
-# Seconds in which a change of the policy's files is noticed while something waits here.
-LOOK_EVERY = 30.0
 
 
 class Driver:
@@ -83,6 +85,7 @@ class Driver:
             raise
         self.downloads = Downloads(name, self.blobs, link.send, emit, self.journal.append)
         self.computing = Computing(data_dir, make_trainer, jobs, self.journal, self._computed, self._computes)
+        self.leaving = leaving.Leaving(self.part, clock, partial(self.take, _nothing) if policy else None)
         self.masking = Masking(data_dir, self.part, self.outbox, link, emit)
         self.control = Control()
         self._approver = approver
@@ -158,26 +161,6 @@ class Driver:
         answers: list[bool] = []
         self.tell(lambda: answers.append(self.part.may_send(sha256, self._clock())))
         return answers[0]
-
-    def is_open(self) -> bool:
-        """Tells whether this is an hour in which something may leave."""
-        now = self._clock()
-        return self.part.gate.policy.opening(now) == now
-
-    async def may_move(self, sha256: str) -> bool:
-        """Tells whether a part of a released update may leave, before its first byte. Waits for the policy's hours."""
-        while self._policy:
-            await self.take(lambda: None)
-            entries = [
-                e for e in self.part.entries.values() if any(p.sha256 == sha256 for p in e.update.parts.values())
-            ]
-            if any(self.part.gate.word(entry, self.part.spec).action == "deny" for entry in entries):
-                return False
-            now = self._clock()
-            if (opens := self.part.gate.policy.opening(now)) == now:
-                break
-            await asyncio.sleep(min(LOOK_EVERY, (opens - now).total_seconds()) if opens else LOOK_EVERY)
-        return True
 
     # -- doing what the part asks for --------------------------------------------------------------------------------
 
@@ -259,7 +242,7 @@ class Driver:
             self._alarm.cancel()
         times = [at for at in (self.part.wake_at, self.part.offers.opens_at) if at]
         if self._policy and (times or isinstance(self.part.due, do.AskPerson)):
-            times.append(self._clock() + timedelta(seconds=LOOK_EVERY))
+            times.append(self._clock() + timedelta(seconds=leaving.LOOK_EVERY))
         if times:
             at = min(times)
             wait = max(0.0, (at - self._clock()).total_seconds())
@@ -348,3 +331,7 @@ class Driver:
             self.outbox.remember("final frozen", action.frozen)
         self.outbox.remember("final", action.adapter)
         return partial(self.part.done, action)
+
+
+def _nothing() -> None:
+    """An input that only has the policy's files looked at."""

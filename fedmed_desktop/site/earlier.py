@@ -12,8 +12,9 @@ from typing import Final
 
 from ..errors import UserFacingError
 from ..events import Event
-from ..storage import BlobStore, Outbox, Record
+from ..storage import BlobStore
 from ..storage.journal import Journal
+from ..storage.outbox import Outbox, Record
 from .folder import STATE
 
 MEASURED: Final = "metrics.sqlite"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ..errors import UserFacingError
 from ..federation import FederationSpec
-from ..storage import BlobStore, Outbox
+from ..storage import BlobStore
+from ..storage.outbox import Outbox
 
 STATE = "site.sqlite"
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from ..federation import Given, LocalResult, Plan
 from ..lora import Adapter, Module, algebra
-from ..storage import BlobStore, Outbox, OwnStore, Record
+from ..storage import BlobStore
+from ..storage.outbox import Outbox, Record
+from ..storage.own import OwnStore
 
 # Beyond every round: what was kept last, whichever round that was of.
 _LATEST = 2**31

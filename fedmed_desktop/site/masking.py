@@ -20,9 +20,9 @@ from typing import Final
 from .. import events
 from ..errors import UserFacingError
 from ..federation import Given, LocalResult, Part, Plan
+from ..federation.evidence import MaskedAmong
 from ..federation.part import SitePart
 from ..federation.secure_aggregation import LEAST_SITES, Layout, Masker, Session, blob_of, encoded
-from ..federation.work import MaskedAmong
 from ..files import make_folder
 from ..identity import PrivateKey, phrase_of
 from ..lora.half import open_update
@@ -39,8 +39,8 @@ from ..protocol.masking import (
     ToMasker,
 )
 from ..protocol.messages import Message
-from ..storage import Outbox
 from ..storage.masking import MaskStore
+from ..storage.outbox import Outbox
 from .link import Link
 
 _FOUNDERS: Final = "masked with"  # the fact in the outbox: identities of the sites that began together

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from ..federation import Plan, Update
 from ..protocol.messages import Decline, OfferUpdate
-from ..storage import Outbox
 from ..storage.audit import Audit
+from ..storage.outbox import Outbox
 
 
 def offer(update: Update, attempt: int, outbox: Outbox, audit: Audit) -> OfferUpdate:

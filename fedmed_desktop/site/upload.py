@@ -10,7 +10,7 @@ from .. import events
 from ..errors import UserFacingError
 from ..protocol.messages import Missing
 from ..protocol.wire import CANNOT_READ, send_blob
-from ..storage import Outbox
+from ..storage.outbox import Outbox
 from .link import Link
 
 

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""State that survives a crash: the coordinator's ledger, a site's outbox, blobs, and what a site keeps for itself."""
+"""State that survives a crash: the coordinator's ledger, a site's outbox, blobs, and what a site keeps for itself.
 
-from ..federation.work import Entry
+What sites alone need is imported from its own module, so that a coordinator does not load it.
+"""
+
 from .blobs import BlobStore
-from .journal import Journal
 from .ledger import Ledger
-from .outbox import Decision, Outbox, Record
-from .own import OwnStore
 
-__all__ = ["BlobStore", "Decision", "Entry", "Journal", "Ledger", "Outbox", "OwnStore", "Record"]
+__all__ = ["BlobStore", "Ledger"]

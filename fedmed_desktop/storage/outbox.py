@@ -22,8 +22,9 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from ..errors import UserFacingError
-from ..federation import Evidence, FederationSpec, LocalResult, Plan, Update
+from ..federation import FederationSpec, LocalResult, Plan, Update
 from ..federation import part_actions as do
+from ..federation.evidence import Evidence
 from ..federation.work import Entry, State
 from .audit import Audit
 from .audit_row import AuditEntry

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..federation.drift import model_drift, performance_drift, semantic_drift
+from ..federation.evidence import Evidence, ModuleChange
 from ..federation.plan import Plan
 from ..federation.probes import Probes
 from ..federation.update import Report
-from ..federation.work import Evidence, ModuleChange
 from ..lora import Adapter
 
 

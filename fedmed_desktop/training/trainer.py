@@ -16,12 +16,13 @@ from ..clinical.tasks import Task
 from ..errors import UserFacingError
 from ..events import Evaluated, GenerationProgress, Warned
 from ..federation.check import check_values
+from ..federation.evidence import Evidence
 from ..federation.plan import FACTORS, Plan, TrainingSettings
 from ..federation.probes import Probing
 from ..federation.sending import LOST, sent
 from ..federation.spec import FederationSpec, ShareSettings
 from ..federation.update import Part, Report, Update
-from ..federation.work import Control, Emit, Evidence, Given, LocalResult
+from ..federation.work import Control, Emit, Given, LocalResult
 from ..lora import Adapter, algebra
 from ..lora.rotation import rotated
 from ..scores import Scores
@@ -38,6 +39,7 @@ from .private import check_splits
 from .probes.site import SiteProbes
 from .remembered import what_is_asked
 from .scoring import shared_notes
+from .site_notes import EncodedNotes, Split
 from .site_tasks import all_tasks, site_tasks
 from .starting import CONTROL, PERSONAL, SiteAdapters, for_scoring, for_training, resized, variate
 
@@ -45,7 +47,6 @@ __all__ = ["SiteTrainer", "Split", "resized"]
 
 ADAPTER_PART, CONTROL_PART = "adapter", "control"
 
-Split = Literal["train", "validation", "test"]
 Moment = Literal["before", "after", "final"]
 
 _MOMENTS: Final[Mapping[Moment, str]] = {"before": "before training", "after": "after training", "final": "at the end"}
@@ -96,7 +97,7 @@ class SiteTrainer:
         self._answers = score_on == "answers"
         self._shared = tuple(shared)
         self._shared_evaluator = Evaluator(base, Encoder(base.tokenizer, shared_tasks or tasks, prompting))
-        self._encoded: dict[tuple[Split, int, bool], Examples] = {}
+        self._encoded = EncodedNotes(base, self._encoder, notes)
         self._told_of: list[Overlooked] = []
         self._probes = SiteProbes(base, probing)
 
@@ -246,13 +247,7 @@ class SiteTrainer:
 
     def examples(self, split: Split, settings: TrainingSettings) -> Examples:
         """The notes of a split as they are taught, in tokens; made once."""
-        return self._encode(split, settings, reading=False)
-
-    def _encode(self, split: Split, settings: TrainingSettings, *, reading: bool) -> Examples:
-        key = (split, self._base.room(settings.max_tokens), reading)
-        if key not in self._encoded:
-            self._encoded[key] = self._encoder.encode(self._split(split), key[1], reading=reading)
-        return self._encoded[key]
+        return self._encoded.taught(split, settings)
 
     def _attach(self, adapters: SiteAdapters) -> None:
         self._base.lora.attach(adapters.shared, adapters.frozen, adapters.personal)
@@ -322,7 +317,7 @@ class SiteTrainer:
         settings = job.plan.training
         if not examples.items:
             raise no_notes(split)
-        questions = self._encode(split, settings, reading=True) if self._answers else None
+        questions = self._encoded.asked(split, settings) if self._answers else None
         total = len(questions.items) if questions else 0
         found = self._evaluator.evaluate(
             examples,
@@ -335,16 +330,12 @@ class SiteTrainer:
         job.emit(Evaluated(moment=moment, loss=found.loss, scores=found.scores, **job.where))
         return found
 
-    def _split(self, split: Split) -> Sequence[Note]:
-        notes: Sequence[Note] | None = getattr(self._notes, split)
-        return notes or ()
-
     def _key(self, plan: Plan, given: Given, train: Examples, validation: Examples) -> str:
         """Identity of a round's work: where it differs, a checkpoint is of something else."""
         beside = [adapter.sha256 if adapter else None for adapter in (given.start, given.frozen, given.control)]
         own = {name: adapter.sha256 for name, adapter in given.own.items()}
         content = [plan.model_dump(mode="json"), beside, own, train.sha256, validation.sha256, self._answers]
         if self._answers:
-            content += what_is_asked(self._encode("validation", plan.training, reading=True))
+            content += what_is_asked(self._encoded.asked("validation", plan.training))
         content += [str(self._base.folder.resolve()), str(self._base.device.dtype), self._base.device.quantization]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -14,7 +14,7 @@ from typing import Final
 from .. import __version__
 from ..federation.gate import POLICY, RULE
 from ..federation.work import Entry
-from ..storage import Record
+from ..storage.outbox import Record
 from .probes import revealed, verdict
 from .whole_sites import budget_of_sites
 

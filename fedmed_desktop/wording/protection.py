@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..federation import Evidence, Plan, Report
+from ..federation import Plan, Report
+from ..federation.evidence import Evidence
 from .figures import written
 from .translation import later, together, tr
 

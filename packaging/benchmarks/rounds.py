@@ -42,7 +42,6 @@ from fedmed_desktop import events
 from fedmed_desktop.coordinator.inviting import issue
 from fedmed_desktop.federation import (
     Control,
-    Evidence,
     FederationSpec,
     LocalResult,
     Part,
@@ -53,6 +52,7 @@ from fedmed_desktop.federation import (
     dump_spec,
     load_spec,
 )
+from fedmed_desktop.federation.evidence import Evidence
 from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings, RoundSettings
 from fedmed_desktop.federation.work import Emit, Given
 from fedmed_desktop.lora import Adapter, Module, algebra

@@ -11,7 +11,7 @@ from tests.parts.sources import Source, modules, offenders
 FACES = ("desktop", "cli", "wording")
 MAY_IMPORT = {
     # Read models: what was recorded, decided and measured, as values.
-    "storage": {"Decision", "Entry", "Record"},
+    "storage.outbox": {"Decision", "Record"},
     "storage.roll": {"Member", "OpenInvitation"},
     "storage.audit_file": {"AuditFile", "Verdict", "as_csv", "as_json", "verify_audit"},
     "storage.results": {"Results", "read_results"},

@@ -25,7 +25,8 @@ from fedmed_desktop.files import write_durably
 from fedmed_desktop.lora import Adapter
 from fedmed_desktop.protocol.messages import Goodbye, Receipt, Standing
 from fedmed_desktop.site import Jobs
-from fedmed_desktop.storage import BlobStore, Outbox
+from fedmed_desktop.storage import BlobStore
+from fedmed_desktop.storage.outbox import Outbox
 from tests.parts.federation import FINGERPRINT, INITIAL, NumpyTrainer, moved, result_of, small_spec
 from tests.parts.loopback import PATIENCE, RawSite, agent, all_of, coordinator, running, until
 

@@ -21,13 +21,13 @@ from fedmed_desktop.coordinator.carrying import Carrying
 from fedmed_desktop.coordinator.errands import Errands
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import FederationSpec
+from fedmed_desktop.federation.work import Entry
 from fedmed_desktop.identity import PrivateKey
 from fedmed_desktop.protocol.bundle import CARRIED, MAX_HEAD_BYTES, for_coordinator, for_site, sealed
 from fedmed_desktop.protocol.handshake import challenge
 from fedmed_desktop.protocol.invitation import Invitation
 from fedmed_desktop.protocol.messages import Ask, Decline, Want, encode
 from fedmed_desktop.site import Approver, Jobs, RuleApprover, SiteAgent, Verdict
-from fedmed_desktop.storage import Entry
 from fedmed_desktop.storage.audit_file import verify_audit
 from fedmed_desktop.storage.bundle_file import read_bundle, write_bundle
 from fedmed_desktop.storage.registry import REGISTRY_FILE, Registry

@@ -14,8 +14,8 @@ import pytest
 
 from fedmed_desktop.cli import main
 from fedmed_desktop.coordinator.errands import Errands
+from fedmed_desktop.federation.work import Entry
 from fedmed_desktop.site import Jobs, RuleApprover, Verdict
-from fedmed_desktop.storage import Entry
 from tests.integration.test_air_gap import online
 from tests.parts.federation import INITIAL, small_spec
 from tests.parts.loopback import agent, coordinator, running, until

@@ -29,7 +29,8 @@ from fedmed_desktop.site.findings import Finding
 from fedmed_desktop.site.folder import STATE
 from fedmed_desktop.site.preflight import Asked, Gpu, Sizes, Takes, look, with_known_sizes
 from fedmed_desktop.site.reach import Target
-from fedmed_desktop.storage import BlobStore, Outbox
+from fedmed_desktop.storage import BlobStore
+from fedmed_desktop.storage.outbox import Outbox
 from fedmed_desktop.storage.secrets import load_key
 from fedmed_desktop.wording.findings import finding_line, subject
 from tests.parts.federation import small_spec

@@ -22,10 +22,12 @@ import pytest
 from fedmed_desktop import events
 from fedmed_desktop.demo.settings import LORA, SHARED_NOTES, DemoOptions
 from fedmed_desktop.federation.methods import METHODS
+from fedmed_desktop.federation.work import Entry
 from fedmed_desktop.lora import Adapter, algebra
 from fedmed_desktop.lora.base_model import weight_count
 from fedmed_desktop.site import Jobs, Record, SiteAgent, Verdict
-from fedmed_desktop.storage import BlobStore, Entry, Outbox
+from fedmed_desktop.storage import BlobStore
+from fedmed_desktop.storage.outbox import Outbox
 from tests.parts.told import told_as
 
 if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from fedmed_desktop import events
 from fedmed_desktop.federation import FederationSpec
+from fedmed_desktop.federation.work import Entry
 from fedmed_desktop.site import Jobs, Verdict
-from fedmed_desktop.storage import Entry
 from tests.parts.federation import INITIAL, NumpyTrainer, small_spec
 from tests.parts.loopback import agent, coordinator
 

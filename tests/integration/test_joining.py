@@ -110,7 +110,7 @@ async def test_a_whole_round_over_tls_leaves_proofs_on_both_sides(tmp_path: Path
         (update,) = [one for one in agent.record().entries if one.state == "acknowledged" and one.plan.kind == "train"]
         stored = made.host._ledger._inputs.rows(made.host._ledger._database)
     assert any('"proof":{"key"' in row[2] for row in stored)
-    from fedmed_desktop.storage import Outbox
+    from fedmed_desktop.storage.outbox import Outbox
 
     outbox = Outbox(tmp_path / "a" / "site.sqlite", BlobStore(tmp_path / "a" / "blobs"))
     receipt = Receipt.model_validate_json(outbox.recall(f"receipt {update.sha256}") or "")

@@ -22,13 +22,14 @@ from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import Control, FederationSpec, Given, LocalResult, Part, Plan
 from fedmed_desktop.federation.actions import Combine
 from fedmed_desktop.federation.inputs import RoundCombined
-from fedmed_desktop.federation.work import Emit
+from fedmed_desktop.federation.work import Emit, Entry
 from fedmed_desktop.lora import Adapter, Module, algebra
 from fedmed_desktop.protocol.messages import Ask, Goodbye, Message, NotAsked, Receipt, Want
 from fedmed_desktop.protocol.transfer import CHUNK
 from fedmed_desktop.site import Jobs, SiteAgent, Verdict
-from fedmed_desktop.storage import BlobStore, Entry, OwnStore
+from fedmed_desktop.storage import BlobStore
 from fedmed_desktop.storage.adapters import combine_stored
+from fedmed_desktop.storage.own import OwnStore
 from tests.parts.federation import FINGERPRINT, INITIAL, NumpyTrainer, small_spec
 from tests.parts.loopback import PATIENCE, CuttingProxy, RawSite, agent, all_of, coordinator, running, until
 from tests.parts.plan import MethodTrainer, dense

@@ -16,8 +16,8 @@ import pytest
 
 from fedmed_desktop import events
 from fedmed_desktop.demo.settings import DemoOptions
+from fedmed_desktop.federation.work import Entry
 from fedmed_desktop.site import Jobs, Verdict
-from fedmed_desktop.storage import Entry
 from fedmed_desktop.storage.audit_file import as_csv, as_json, verify_audit
 
 if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from fedmed_desktop import events
 from fedmed_desktop.federation import Control, Given, LocalResult, Plan
-from fedmed_desktop.federation.work import Emit
+from fedmed_desktop.federation.work import Emit, Entry
 from fedmed_desktop.site import Jobs, Verdict
-from fedmed_desktop.storage import Entry
 from tests.parts.federation import NumpyTrainer, small_spec
 from tests.parts.loopback import agent, all_of, coordinator, running, until
 

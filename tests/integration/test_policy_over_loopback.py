@@ -13,10 +13,10 @@ import pytest
 from fedmed_desktop import events
 from fedmed_desktop.federation import LocalResult
 from fedmed_desktop.federation.policy import InForce
+from fedmed_desktop.federation.work import Entry
 from fedmed_desktop.protocol import wire
-from fedmed_desktop.site import Jobs, Verdict, driver
+from fedmed_desktop.site import Jobs, Verdict, leaving
 from fedmed_desktop.site.policy_file import PolicyFiles
-from fedmed_desktop.storage import Entry
 from fedmed_desktop.storage.audit_file import verify_audit
 from tests.parts.federation import LORA, NumpyTrainer, small_spec
 from tests.parts.loopback import PATIENCE, CuttingProxy, agent, all_of, coordinator, running, until
@@ -42,7 +42,7 @@ class ByUtc:
 
 @pytest.fixture(autouse=True)
 def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(leaving, "LOOK_EVERY", 0.02)
 
 
 async def test_that_a_site_that_is_asked_for_too_high_a_rank_declines_and_the_coordinator_does_not_learn_why(

@@ -9,8 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from fedmed_desktop import events
+from fedmed_desktop.federation.work import Entry
 from fedmed_desktop.site import Jobs, Record, Verdict
-from fedmed_desktop.storage import Entry
 from tests.parts.federation import small_spec
 from tests.parts.loopback import agent, all_of, coordinator, running, until
 

@@ -15,9 +15,9 @@ from fedmed_desktop.federation import FederationSpec
 from fedmed_desktop.federation.methods import FedAvg, FedMedLora, FedMedLoraPlus, FedProx, FedRot
 from fedmed_desktop.federation.secure_aggregation import SecureAggregationSettings
 from fedmed_desktop.federation.spec import RoundSettings
+from fedmed_desktop.federation.work import Entry
 from fedmed_desktop.lora import Adapter
 from fedmed_desktop.site import Jobs, Verdict
-from fedmed_desktop.storage import Entry
 from tests.parts.federation import INITIAL, moved, small_spec
 from tests.parts.loopback import PATIENCE, agent, all_of, coordinator, running, stop, until
 

@@ -21,6 +21,7 @@ from fedmed_desktop.federation.combine import Term, combine_factors
 from fedmed_desktop.federation.inputs import Input, SiteJoined, UpdateArrived
 from fedmed_desktop.federation.part_actions import Record
 from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings, RoundSettings
+from fedmed_desktop.federation.work import Entry
 from fedmed_desktop.identity import PrivateKey
 from fedmed_desktop.lora import Adapter
 from fedmed_desktop.protocol.handshake import challenge
@@ -32,7 +33,7 @@ from fedmed_desktop.protocol.messages import (
 )
 from fedmed_desktop.protocol.transfer import MAX_FRAME_BYTES, Chunk
 from fedmed_desktop.site import Jobs, RuleApprover, SiteAgent, Verdict
-from fedmed_desktop.storage import BlobStore, Entry, Ledger
+from fedmed_desktop.storage import BlobStore, Ledger
 from tests.parts.federation import INITIAL, NumpyTrainer, moved, result_of, small_spec
 from tests.parts.loopback import (
     PATIENCE,

@@ -21,8 +21,10 @@ from fedmed_desktop.identity import PrivateKey
 from fedmed_desktop.protocol.messages import decode, encode
 from fedmed_desktop.scores import Counts, Scores, TaskScores
 from fedmed_desktop.site import Jobs
-from fedmed_desktop.storage import BlobStore, Journal, Ledger, Outbox
+from fedmed_desktop.storage import BlobStore, Ledger
 from fedmed_desktop.storage.chain import linked
+from fedmed_desktop.storage.journal import Journal
+from fedmed_desktop.storage.outbox import Outbox
 from fedmed_desktop.storage.registry import Registry
 from tests.fixtures.make_folders import SPEC
 from tests.parts.federation import INITIAL, moved, result_of

@@ -13,12 +13,14 @@ from typing import TypeVar
 from fedmed_desktop import events
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import SessionStarted
-from fedmed_desktop.federation import Evidence, LocalResult, Part, Plan, Report, TrainingSettings, Update
+from fedmed_desktop.federation import LocalResult, Part, Plan, Report, TrainingSettings, Update
 from fedmed_desktop.federation import part_actions as do
-from fedmed_desktop.federation.work import MaskedAmong, ModuleChange
+from fedmed_desktop.federation.evidence import Evidence, MaskedAmong, ModuleChange
+from fedmed_desktop.federation.work import Entry
 from fedmed_desktop.scores import Counts, Scores, TaskScores
 from fedmed_desktop.site import TAKE_BACK
-from fedmed_desktop.storage import BlobStore, Entry, Outbox, Record
+from fedmed_desktop.storage import BlobStore
+from fedmed_desktop.storage.outbox import Outbox, Record
 from tests.parts.federation import INITIAL, LORA, moved, result_of, small_spec
 
 NOW = datetime(2026, 5, 4, 9, 0, tzinfo=UTC)

@@ -11,17 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fedmed_desktop.federation import (
-    Control,
-    Evidence,
-    FederationSpec,
-    LocalResult,
-    Part,
-    Plan,
-    Report,
-    TrainingSettings,
-    Update,
-)
+from fedmed_desktop.federation import Control, FederationSpec, LocalResult, Part, Plan, Report, TrainingSettings, Update
+from fedmed_desktop.federation.evidence import Evidence
 from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings, RoundSettings
 from fedmed_desktop.federation.work import Emit, Given
 from fedmed_desktop.lora import Adapter, Module, algebra

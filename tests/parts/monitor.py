@@ -9,11 +9,12 @@ from typing import Literal
 import numpy as np
 
 from fedmed_desktop import events
-from fedmed_desktop.federation import Evidence, FederationSpec, Part, Plan, Report, TrainingSettings, Update
+from fedmed_desktop.federation import FederationSpec, Part, Plan, Report, TrainingSettings, Update
+from fedmed_desktop.federation.evidence import Evidence
+from fedmed_desktop.federation.work import Entry
 from fedmed_desktop.scores import Counts, Scores, TaskScores
 from fedmed_desktop.site import Record
 from fedmed_desktop.standing import ClosedRound
-from fedmed_desktop.storage import Entry
 
 SITE = "Riverside"
 START = datetime(2026, 3, 2, 9, 14, tzinfo=UTC)

@@ -19,8 +19,9 @@ import numpy as np
 from fedmed_desktop import events
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import Item, SessionStarted
-from fedmed_desktop.federation import Evidence, LocalResult, Part, Plan, Report, TrainingSettings, Update
+from fedmed_desktop.federation import LocalResult, Part, Plan, Report, TrainingSettings, Update
 from fedmed_desktop.federation import part_actions as do
+from fedmed_desktop.federation.evidence import Evidence, MaskedAmong, ModuleChange
 from fedmed_desktop.federation.methods import AnyMethod, FedMedLora
 from fedmed_desktop.federation.methods.method import HistogramOf
 from fedmed_desktop.federation.plan import Masking, Objective, References
@@ -33,11 +34,12 @@ from fedmed_desktop.federation.spec import (
     SharedNote,
     ShareSettings,
 )
-from fedmed_desktop.federation.work import MaskedAmong, ModuleChange
+from fedmed_desktop.federation.work import Entry
 from fedmed_desktop.scores import Counts, Mean, Scores, TaskScores
 from fedmed_desktop.site import Record
 from fedmed_desktop.standing import ClosedRound, FederationPhase, SiteWord
-from fedmed_desktop.storage import BlobStore, Entry, Outbox
+from fedmed_desktop.storage import BlobStore
+from fedmed_desktop.storage.outbox import Outbox
 
 NOW: Final = datetime(2026, 5, 4, 9, 48, tzinfo=UTC)
 OPENED, CLOSES = NOW - timedelta(minutes=34), NOW + timedelta(minutes=72)

@@ -14,8 +14,10 @@ from fedmed_desktop.federation import FederationSpec, LocalResult, Plan, Rounds
 from fedmed_desktop.federation import part_actions as do
 from fedmed_desktop.federation.inputs import SiteJoined
 from fedmed_desktop.federation.policy import InForce, Layer
+from fedmed_desktop.federation.work import Entry
 from fedmed_desktop.site.deciding import part_of, record
-from fedmed_desktop.storage import BlobStore, Entry, Outbox
+from fedmed_desktop.storage import BlobStore
+from fedmed_desktop.storage.outbox import Outbox
 from tests.parts.federation import INITIAL, moved, result_of, small_spec
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

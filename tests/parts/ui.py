@@ -32,8 +32,8 @@ from fedmed_desktop.desktop.rounds.status import Status, status
 from fedmed_desktop.desktop.work.news import Problem
 from fedmed_desktop.desktop.work.requests import JoinRequest
 from fedmed_desktop.desktop.work.sessions import Backend
+from fedmed_desktop.federation.work import Entry
 from fedmed_desktop.site import Approver, Jobs, SiteAgent
-from fedmed_desktop.storage import Entry
 
 PATIENCE_MS = 30_000
 LEFT = Qt.MouseButton.LeftButton

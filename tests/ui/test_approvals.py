@@ -30,9 +30,9 @@ from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import SessionStarted
 from fedmed_desktop.federation import Report
 from fedmed_desktop.federation.plan import Orthogonal
+from fedmed_desktop.federation.work import Entry
 from fedmed_desktop.scores import Counts, Scores, TaskScores
 from fedmed_desktop.site import Record
-from fedmed_desktop.storage import Entry
 from tests.parts.approval import AFTER, BEFORE, NOW, REASON, Site, site_in
 from tests.parts.ui import APPROVER
 

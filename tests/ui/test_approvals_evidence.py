@@ -19,7 +19,7 @@ from fedmed_desktop.desktop.approvals.layers import COLUMNS, layers, summed
 from fedmed_desktop.desktop.approvals.page import ApprovalsPage
 from fedmed_desktop.desktop.widgets.saving import as_pdf
 from fedmed_desktop.desktop.work.layers import by_layer, place
-from fedmed_desktop.federation.work import ModuleChange
+from fedmed_desktop.federation.evidence import ModuleChange
 from tests.parts.approval import NOW, REASON, Site, site_in
 
 

@@ -15,8 +15,8 @@ from pytestqt.qtbot import QtBot
 from fedmed_desktop import events
 from fedmed_desktop.desktop.approvals.page import ApprovalsPage
 from fedmed_desktop.federation import part_actions as do
+from fedmed_desktop.federation.work import Entry
 from fedmed_desktop.site import TAKE_BACK
-from fedmed_desktop.storage import Entry
 from tests.parts.approval import NOW, REASON, Site, site_in
 
 

@@ -24,9 +24,9 @@ from fedmed_desktop.desktop.history.page import HistoryPage
 from fedmed_desktop.desktop.history.view import Wanted, history_view, matching
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.requests import JoinRequest
-from fedmed_desktop.storage import Record
 from fedmed_desktop.storage.audit import Audit
 from fedmed_desktop.storage.audit_file import AuditFile, read_audit, verify_audit
+from fedmed_desktop.storage.outbox import Record
 from fedmed_desktop.storage.secrets import load_key
 from tests.parts.record import OPERATOR, entry, write_record
 from tests.parts.scene import NOW

@@ -22,7 +22,8 @@ from fedmed_desktop.desktop.widgets.field import PAUSE_MS
 from fedmed_desktop.desktop.work import tasks
 from fedmed_desktop.desktop.work.requests import JoinRequest
 from fedmed_desktop.resources import resource
-from fedmed_desktop.storage import BlobStore, Outbox
+from fedmed_desktop.storage import BlobStore
+from fedmed_desktop.storage.outbox import Outbox
 
 MODEL, NOTES = resource("demo_model"), resource("demo_notes") / "Lakeview"
 LEFT = Qt.MouseButton.LeftButton

@@ -28,7 +28,8 @@ from fedmed_desktop.resources import resource
 from fedmed_desktop.site.findings import Finding
 from fedmed_desktop.site.folder import STATE
 from fedmed_desktop.site.preflight import Asked, Sizes, Takes
-from fedmed_desktop.storage import BlobStore, Outbox
+from fedmed_desktop.storage import BlobStore
+from fedmed_desktop.storage.outbox import Outbox
 from tests.parts.scene import spec
 from tests.parts.told import told_as
 from tests.parts.ui import words

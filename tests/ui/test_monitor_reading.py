@@ -20,10 +20,10 @@ from fedmed_desktop.desktop.monitor.layer_map import shades
 from fedmed_desktop.desktop.monitor.page import MonitorPage
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import Item, SessionStarted
+from fedmed_desktop.federation.evidence import ModuleChange
 from fedmed_desktop.federation.methods import AdaptiveFedLora, AnyMethod, FedAvg, SaFedLora
 from fedmed_desktop.federation.spec import ShareSettings
-from fedmed_desktop.federation.work import ModuleChange
-from fedmed_desktop.storage import Entry
+from fedmed_desktop.federation.work import Entry
 from tests.parts.federation import small_spec
 from tests.parts.monitor import SITE, entry, record, run, standing
 

@@ -26,7 +26,7 @@ from fedmed_desktop.desktop.work import tasks
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import SessionStarted
 from fedmed_desktop.resources import resource
-from fedmed_desktop.storage import Record
+from fedmed_desktop.storage.outbox import Record
 from tests.parts.scene import spec
 from tests.ui.scenes_of_notes import write_troubled
 

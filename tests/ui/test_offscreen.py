@@ -24,7 +24,7 @@ from fedmed_desktop.desktop.offscreen import SIZE, Recorder
 from fedmed_desktop.desktop.work.news import DemoScored
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.site import Approver, Jobs, Record, SiteAgent, Verdict
-from fedmed_desktop.storage import Decision
+from fedmed_desktop.storage.outbox import Decision
 from fedmed_desktop.wording import told
 from tests.parts.monitor import entry
 from tests.parts.ui import Desktop

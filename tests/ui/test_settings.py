@@ -21,7 +21,7 @@ from fedmed_desktop.desktop.work.settings import Settings, SettingsFile
 from fedmed_desktop.federation.policy import InForce, Layer, Policy
 from fedmed_desktop.resources import resource
 from fedmed_desktop.site.preflight import Takes
-from fedmed_desktop.storage import Record
+from fedmed_desktop.storage.outbox import Record
 from fedmed_desktop.storage.secrets import load_key
 from fedmed_desktop.wording.policy_in_force import in_force
 from tests.parts.scene import NOW, spec

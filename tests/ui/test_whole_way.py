@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
     from pytestqt.qtbot import QtBot
 
-    from fedmed_desktop.storage import Entry
+    from fedmed_desktop.federation.work import Entry
     from tests.parts.hand import Hand
     from tests.parts.ui import Desktop, words
     from tests.ui.hosting import Coordinator, PartnerProcess, command, found

@@ -20,11 +20,13 @@ from fedmed_desktop.cli.ask import TerminalApprover, evidence_table
 from fedmed_desktop.cli.console import BufferedFace, LineFace
 from fedmed_desktop.federation import Part, Plan, TrainingSettings
 from fedmed_desktop.federation import part_actions as do
+from fedmed_desktop.federation.evidence import MaskedAmong
 from fedmed_desktop.federation.policy import InForce, Layer, Policy
-from fedmed_desktop.federation.work import MaskedAmong
+from fedmed_desktop.federation.work import Entry
 from fedmed_desktop.scores import AS_SIGNED
 from fedmed_desktop.site import Verdict
-from fedmed_desktop.storage import BlobStore, Entry, Outbox
+from fedmed_desktop.storage import BlobStore
+from fedmed_desktop.storage.outbox import Outbox
 from fedmed_desktop.wording.probes import revealed, verdict
 from tests.parts.federation import INITIAL, LORA, moved, result_of
 from tests.parts.scene import REVEALING

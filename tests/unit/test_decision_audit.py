@@ -16,11 +16,12 @@ from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import LocalResult, Plan, TrainingSettings
 from fedmed_desktop.federation.part_actions import Decision, Record
 from fedmed_desktop.federation.probes import Probes, Recall
-from fedmed_desktop.storage import BlobStore, Outbox
+from fedmed_desktop.storage import BlobStore
 from fedmed_desktop.storage.audit import Audit
 from fedmed_desktop.storage.audit_row import AuditEntry
 from fedmed_desktop.storage.database import Database
 from fedmed_desktop.storage.decision_audit import _ACTIONS
+from fedmed_desktop.storage.outbox import Outbox
 from tests.parts.federation import INITIAL, moved, result_of
 from tests.parts.told import told_as
 

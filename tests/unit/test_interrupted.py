@@ -8,7 +8,7 @@ from pathlib import Path
 from fedmed_desktop import events
 from fedmed_desktop.desktop.work.interrupted import interrupted_at, told_interrupted
 from fedmed_desktop.site.folder import has_checkpoint
-from fedmed_desktop.storage import Record
+from fedmed_desktop.storage.outbox import Record
 from fedmed_desktop.wording import sentence
 from tests.parts import monitor
 

@@ -18,7 +18,8 @@ from fedmed_desktop.desktop.work.files import look_at_model
 from fedmed_desktop.desktop.work.requests import JoinRequest
 from fedmed_desktop.resources import resource
 from fedmed_desktop.site.folder import carry_over
-from fedmed_desktop.storage import BlobStore, Outbox
+from fedmed_desktop.storage import BlobStore
+from fedmed_desktop.storage.outbox import Outbox
 
 MAP = '[types.map]\nChemical = "drug"\nDisease = "problem"\n'
 

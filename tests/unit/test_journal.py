@@ -17,8 +17,7 @@ from fedmed_desktop.federation import Control, Given, LocalResult, Plan
 from fedmed_desktop.federation.work import Emit
 from fedmed_desktop.scores import Counts, Scores, TaskScores
 from fedmed_desktop.site import Jobs
-from fedmed_desktop.storage import Journal
-from fedmed_desktop.storage.journal import MOST_STEPS, Measured
+from fedmed_desktop.storage.journal import MOST_STEPS, Journal, Measured
 from tests.parts.federation import NumpyTrainer, small_spec
 from tests.parts.loopback import agent, all_of, coordinator
 

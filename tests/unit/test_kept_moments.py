@@ -19,7 +19,7 @@ from fedmed_desktop.federation.plan import Orthogonal, PrivacySettings
 from fedmed_desktop.federation.spec import checked_spec
 from fedmed_desktop.federation.work import MOMENTS, Stopped
 from fedmed_desktop.lora import Adapter, Module
-from fedmed_desktop.storage import OwnStore
+from fedmed_desktop.storage.own import OwnStore
 from fedmed_desktop.wording import told
 from tests.parts.method import spec_of
 from tests.parts.training import NOTES, SETTINGS, TYPES, StopAtLook, plan_of, random_adapter, silent, train

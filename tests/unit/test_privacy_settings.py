@@ -11,11 +11,12 @@ from pydantic import ValidationError
 
 from fedmed_desktop.cli import main
 from fedmed_desktop.cli.ask import evidence_table
-from fedmed_desktop.federation import Evidence, FederationSpec, Plan
+from fedmed_desktop.federation import FederationSpec, Plan
 from fedmed_desktop.federation.consent import check_plan
+from fedmed_desktop.federation.evidence import Evidence
 from fedmed_desktop.federation.plan import PrivacySettings, TrainingSettings
 from fedmed_desktop.federation.spec import checked_spec, dump_spec, load_spec
-from fedmed_desktop.storage import Entry
+from fedmed_desktop.federation.work import Entry
 from fedmed_desktop.wording.protection import protection
 from tests.parts.federation import INITIAL, moved, result_of, small_spec
 from tests.parts.told import told_as

@@ -19,7 +19,9 @@ from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import Control, Given, Plan, TrainingSettings
 from fedmed_desktop.federation.plan import Orthogonal
 from fedmed_desktop.lora import Adapter
-from fedmed_desktop.storage import BlobStore, Outbox, OwnStore
+from fedmed_desktop.storage import BlobStore
+from fedmed_desktop.storage.outbox import Outbox
+from fedmed_desktop.storage.own import OwnStore
 from tests.parts.federation import INITIAL, moved
 from tests.parts.plan import MethodTrainer
 

@@ -16,11 +16,11 @@ from fedmed_desktop.desktop.approvals.drift import NO_REFERENCE, NONE_MARKED, NO
 from fedmed_desktop.desktop.approvals.receipts import receipts
 from fedmed_desktop.desktop.approvals.sheet import Sheet, expiry, grouped, last_norm, sheet
 from fedmed_desktop.events import PhaseChanged
-from fedmed_desktop.federation import Evidence, Report
+from fedmed_desktop.federation import Report
 from fedmed_desktop.federation.client_privacy import ClientPrivacy
+from fedmed_desktop.federation.evidence import Evidence, MaskedAmong
 from fedmed_desktop.federation.plan import ControlVariate, Masking, Orthogonal, TransferSettings
 from fedmed_desktop.federation.probes import Membership, ProbeLimits, Probes
-from fedmed_desktop.federation.work import MaskedAmong
 from fedmed_desktop.scores import Counts, Scores, TaskScores
 from fedmed_desktop.wording.model_card import model_card
 from fedmed_desktop.wording.probes import update_alone

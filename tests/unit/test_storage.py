@@ -20,8 +20,10 @@ from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import LocalResult, Plan, Rounds, TrainingSettings
 from fedmed_desktop.federation.inputs import SiteDeclined, SiteJoined, TimePassed, UpdateArrived
 from fedmed_desktop.federation.part_actions import Record
-from fedmed_desktop.storage import BlobStore, Ledger, Outbox, OwnStore
+from fedmed_desktop.storage import BlobStore, Ledger
 from fedmed_desktop.storage.database import Database
+from fedmed_desktop.storage.outbox import Outbox
+from fedmed_desktop.storage.own import OwnStore
 from fedmed_desktop.wording import told
 from tests.parts.federation import INITIAL, moved, result_of, small_spec
 from tests.parts.told import told_as
@@ -71,7 +73,8 @@ def test_that_a_folder_of_another_specification_is_refused(tmp_path: Path) -> No
 HOLD = """
 import sys
 from pathlib import Path
-from fedmed_desktop.storage import BlobStore, Outbox
+from fedmed_desktop.storage import BlobStore
+from fedmed_desktop.storage.outbox import Outbox
 outbox = Outbox(Path(sys.argv[1]) / "site.sqlite", BlobStore(Path(sys.argv[1]) / "blobs"))
 print("open", flush=True)
 sys.stdin.read()

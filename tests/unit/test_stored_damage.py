@@ -18,8 +18,9 @@ from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import LocalResult, Plan, Rounds, TrainingSettings
 from fedmed_desktop.federation import part_actions as do
 from fedmed_desktop.federation.inputs import Input, RoundCombined, SiteJoined, UpdateArrived
-from fedmed_desktop.storage import BlobStore, Ledger, Outbox
+from fedmed_desktop.storage import BlobStore, Ledger
 from fedmed_desktop.storage.ledger import KEPT_DUMPS
+from fedmed_desktop.storage.outbox import Outbox
 from fedmed_desktop.storage.roll import token_hash
 from fedmed_desktop.wording import told
 from tests.parts.federation import INITIAL, moved, result_of, small_spec

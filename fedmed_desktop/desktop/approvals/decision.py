@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from ...events import UpdateRefused
-from ...storage import Entry
+from ...federation.work import Entry
 from ...wording import later, sentence, together, tr
 from ..work.desk import Desk
 from ..work.judgement import Judgement, Way

@@ -9,8 +9,8 @@ from datetime import datetime
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
+from ...federation.work import Entry
 from ...site import TAKE_BACK
-from ...storage import Entry
 from ..widgets import (
     Button,
     Caption,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from ...federation.spec import FederationSpec
-from ...storage import Entry
+from ...federation.work import Entry
 from ...wording import later, tr, written
 from .card_row import Line
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from html import escape
 
-from ...storage import Entry
+from ...federation.work import Entry
 from ...wording import tr
 from ..work.desk import Desk
 from .card_row import Line

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ...storage import Entry
+from ...federation.work import Entry
 from ...wording import later, together, tr, written
 from ..work.desk import Desk
 from ..work.layers import by_layer, last_trained, place, shares, where

@@ -7,7 +7,7 @@ from typing import Final
 
 from ...federation import Plan, Report, scalars
 from ...federation.spec import FederationSpec
-from ...storage import Entry
+from ...federation.work import Entry
 from ...wording import amount, later, together, tr, written
 from .card_row import Line
 

@@ -10,8 +10,9 @@ from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
 from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import QWidget
 
+from ...federation.work import Entry
 from ...site import operating_user
-from ...storage import Decision, Entry, Record
+from ...storage.outbox import Decision, Record
 from ...wording import tr
 from ..widgets import Banner, Card, EmptyState, PageBase, Table, TextTable
 from ..work.desk import Desk, utc_now

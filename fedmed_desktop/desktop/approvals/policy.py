@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from ...federation.gate import same_person
-from ...storage import Entry
+from ...federation.work import Entry
 from ...wording import clock, sentence, tr
 from ..work.desk import Desk
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QButtonGroup, QWidget
 
-from ...storage import Entry
+from ...federation.work import Entry
 from ...wording import tr
 from ..widgets import Button, Flow
 from ..work.desk import Desk

@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from ...storage import Decision, Entry
+from ...federation.work import Entry
+from ...storage.outbox import Decision
 from ...wording import later, moment, sentence, tr
 from ..work.desk import Desk
 from .sheet import grouped, shown_hash

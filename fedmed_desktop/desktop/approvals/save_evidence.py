@@ -11,7 +11,7 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
 
 from ...errors import UserFacingError
-from ...storage import Entry
+from ...federation.work import Entry
 from ...wording import told
 from ..widgets import Button
 from ..widgets.saving import as_pdf, ask_where

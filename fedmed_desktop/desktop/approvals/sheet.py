@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
 
-from ...federation import Evidence, Report
+from ...federation import Report
+from ...federation.evidence import Evidence
+from ...federation.work import Entry
 from ...scores import Scores, TaskName
-from ...storage import Entry
 from ...wording import clock, later, together, tr, written
 from ...wording.probes import Revealed, revealed, verdict
 from ...wording.protection import protection

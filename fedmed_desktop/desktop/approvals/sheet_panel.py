@@ -9,7 +9,8 @@ from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtGui import QFont, QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from ...storage import Entry, Record
+from ...federation.work import Entry
+from ...storage.outbox import Record
 from ..look import theme
 from ..widgets import (
     Banner,

@@ -14,7 +14,7 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFileDialog, QMenu, QVBoxLayout, QWidget
 
 from ...errors import UserFacingError
-from ...storage import Record
+from ...storage.outbox import Record
 from ...wording import moment, told, tr, written
 from ..widgets import (
     Banner,

@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 
 from ...events import Event
 from ...scores import Scores, TaskName
-from ...storage import Record
+from ...storage.outbox import Record
 from ...wording import later, tr, written
 from ..work.curves import Curves
 from ..work.judgement import Way, hundredths, judged_values

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from ...storage import Entry
+from ...federation.work import Entry
 from ...wording import together, tr, written
 from ..work.desk import Desk
 

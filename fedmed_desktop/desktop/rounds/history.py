@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ...storage import Decision, Entry, Record
+from ...federation.work import Entry
+from ...storage.outbox import Decision, Record
 from ...wording import amount, later, task_name, tr, written
 from ..work.judgement import change_of_hundred
 from ..work.news import DemoScored

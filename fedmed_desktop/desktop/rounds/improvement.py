@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from ...federation.work import Entry
 from ...scores import Counts, Scores
 from ...standing import ClosedRound
-from ...storage import Entry
 from ...wording import tr
 from ..work.desk import Desk
 from ..work.judgement import hundredths

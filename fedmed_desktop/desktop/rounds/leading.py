@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ...storage import Entry
+from ...federation.work import Entry
 from ...wording import task_name, together, tr
 from ..work.desk import Desk
 from ..work.judgement import Judgement, hundredths, judged, judged_values, notes_of, of_hundred

@@ -8,7 +8,7 @@ from datetime import datetime
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from ...storage import Record
+from ...storage.outbox import Record
 from ...wording import together, tr
 from ..guide.files import UNDER, guide_title
 from ..widgets import (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ...errors import UserFacingError
 from ...federation import Plan
-from ...storage import Record
+from ...storage.outbox import Record
 from ..work.desk import Desk
 from ..work.requests import AdapterFiles
 

@@ -14,9 +14,10 @@ from typing import Final, Literal
 import numpy as np
 
 from ... import events
+from ...federation.work import Entry
 from ...scores import TASKS, Scores, TaskName
-from ...storage import Entry, Record
 from ...storage.journal import MOST_STEPS, stride_of
+from ...storage.outbox import Record
 from ..charts.columns import Columns, Numbers
 from .layers import layer_norms, layer_ranks
 from .steps import Steps

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 
 from ... import events
 from ...federation import FederationSpec
-from ...storage import Entry, Record
+from ...federation.work import Entry
+from ...storage.outbox import Record
 from .curves import Curves
 from .news import (
     AgreementAsked,

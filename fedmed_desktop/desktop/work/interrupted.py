@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ... import events
-from ...storage import Record
+from ...storage.outbox import Record
 
 
 def interrupted_at(record: Record, measured: Sequence[events.Event]) -> events.TrainingStep | None:

@@ -9,8 +9,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
-from ...federation.work import ModuleChange
-from ...storage import Entry, Record
+from ...federation.evidence import ModuleChange
+from ...federation.work import Entry
+from ...storage.outbox import Record
 from ...wording import tr
 
 # Half of the change in fewer layers than this share of all is told as being there; inferred.

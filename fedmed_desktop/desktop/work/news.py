@@ -13,7 +13,7 @@ from ...clinical.tasks import Prediction
 from ...errors import UserFacingError
 from ...events import Event
 from ...scores import TaskName
-from ...storage import Record
+from ...storage.outbox import Record
 from ...wording import sentence, tr, written
 
 SessionKind = Literal["site", "demo"]

@@ -6,8 +6,8 @@ from __future__ import annotations
 import asyncio
 
 from ...errors import UserFacingError
+from ...federation.work import Entry
 from ...site import Verdict
-from ...storage import Entry
 
 
 class Operator:
