@@ -329,8 +329,8 @@
     <message numerus="yes">
         <source>%n site(s) that have not sent are not waited for; their work in this round is not used.</source>
         <translation>
-            <numerusform>%n site qui n’a pas envoyé n’est plus attendu ; son travail de ce tour n’est pas utilisé.</numerusform>
-            <numerusform>%n sites qui n’ont pas envoyé ne sont plus attendus ; leur travail de ce tour n’est pas utilisé.</numerusform>
+            <numerusform>%n site qui n’a pas envoyé n’est plus attendu&#xa0;; son travail de ce tour n’est pas utilisé.</numerusform>
+            <numerusform>%n sites qui n’ont pas envoyé ne sont plus attendus&#xa0;; leur travail de ce tour n’est pas utilisé.</numerusform>
         </translation>
     </message>
     <message numerus="yes">
@@ -525,7 +525,7 @@
     </message>
     <message>
         <source>Act without the right to it refused</source>
-        <translation>Acte refusé faute de droit</translation>
+        <translation>Action refusée, faute de droit</translation>
     </message>
     <message>
         <source>Acting as</source>
@@ -667,7 +667,7 @@
     </message>
     <message>
         <source>As good as {earlier} after as many rounds ({rounds}): {now} of 100 found correctly</source>
-        <translation>Aussi bien que {earlier} après autant de tours ({rounds}) : {now} sur 100 trouvés correctement</translation>
+        <translation>Aussi bien que {earlier} après autant de tours ({rounds})&#xa0;: {now} sur 100 trouvés correctement</translation>
     </message>
     <message>
         <source>Asked for again</source>
@@ -675,11 +675,11 @@
     </message>
     <message>
         <source>Asking</source>
-        <translation>Question posée</translation>
+        <translation>Questions en cours</translation>
     </message>
     <message>
         <source>Asking the model about what was found.</source>
-        <translation>La question porte sur ce qui a été trouvé.</translation>
+        <translation>Le modèle est interrogé sur ce qui a été trouvé.</translation>
     </message>
     <message>
         <source>At most 80 letters.</source>
@@ -711,7 +711,7 @@
     </message>
     <message>
         <source>Begin without the sites that are missing?</source>
-        <translation>Commencer sans les sites qui manquent ?</translation>
+        <translation>Commencer sans les sites qui manquent&#xa0;?</translation>
     </message>
     <message>
         <source>Better on {notes}, fairly sure</source>
@@ -719,7 +719,7 @@
     </message>
     <message>
         <source>Better than {earlier} after as many rounds ({rounds}): {now} of 100 found correctly, {then} then</source>
-        <translation>Mieux que {earlier} après autant de tours ({rounds}) : {now} sur 100 trouvés correctement, {then} à l’époque</translation>
+        <translation>Mieux que {earlier} après autant de tours ({rounds})&#xa0;: {now} sur 100 trouvés correctement, {then} à l’époque</translation>
     </message>
     <message>
         <source>Bound to the entry before</source>
@@ -727,7 +727,7 @@
     </message>
     <message>
         <source>Call them at a number that you already have, not one from an e-mail. Their page Rounds shows six words; read these out to each other:</source>
-        <translation>Appelez-les à un numéro que vous avez déjà, pas à celui d’un courriel. Leur page Tours montre six mots ; lisez-les l’un à l’autre :</translation>
+        <translation>Appelez-les à un numéro que vous avez déjà, pas à celui d’un courriel. Leur page Tours montre six mots&#xa0;; lisez-les l’un à l’autre&#xa0;:</translation>
     </message>
     <message>
         <source>Can join until</source>
@@ -739,7 +739,7 @@
     </message>
     <message>
         <source>Category in first 10</source>
-        <translation>Catégorie dans les 10</translation>
+        <translation>Catégorie (10 premiers)</translation>
     </message>
     <message>
         <source>Certificate made</source>
@@ -795,7 +795,7 @@
     </message>
     <message>
         <source>Close round {round} now?</source>
-        <translation>Clore le tour {round} maintenant ?</translation>
+        <translation>Clore le tour {round} maintenant&#xa0;?</translation>
     </message>
     <message>
         <source>Close the demonstration?</source>
@@ -823,7 +823,7 @@
     </message>
     <message>
         <source>Code in the first 10</source>
-        <translation>Code dans les 10</translation>
+        <translation>Code (10 premiers)</translation>
     </message>
     <message>
         <source>Codes / different codes</source>
@@ -1038,7 +1038,7 @@
     </message>
     <message>
         <source>End the federation with the adapter of round {round}?</source>
-        <translation>Terminer la fédération avec l’adaptateur du tour {round} ?</translation>
+        <translation>Terminer la fédération avec l’adaptateur du tour {round}&#xa0;?</translation>
     </message>
     <message>
         <source>Ends</source>
@@ -1082,7 +1082,7 @@
     </message>
     <message>
         <source>Everything is fine; there is nothing to do here. The round continues with other sites: not every site is asked in each round, and a site that joins late waits for the next one.</source>
-        <translation>Tout va bien ; il n’y a rien à faire ici. Le tour continue avec d’autres sites : tous les sites ne sont pas sollicités à chaque tour, et un site qui arrive tard attend le suivant.</translation>
+        <translation>Tout va bien&#xa0;; il n’y a rien à faire ici. Le tour continue avec d’autres sites&#xa0;: tous les sites ne sont pas sollicités à chaque tour, et un site qui arrive tard attend le suivant.</translation>
     </message>
     <message>
         <source>Expires when the round closes</source>
@@ -1134,7 +1134,7 @@
     </message>
     <message>
         <source>Federation, final</source>
-        <translation>Fédération, final</translation>
+        <translation>Fédération, à la fin</translation>
     </message>
     <message>
         <source>Federation, {when}</source>
@@ -1165,7 +1165,7 @@
     </message>
     <message>
         <source>Finds {hits:.0%} of them at 1% false alarms (guessing: 1%).</source>
-        <translation>En trouve {hits:.0%} avec 1% de fausses alertes (au hasard&#xa0;: 1%).</translation>
+        <translation>En trouve {hits:.0%} avec 1&#xa0;% de fausses alertes (au hasard&#xa0;: 1&#xa0;%).</translation>
     </message>
     <message>
         <source>Fingerprint of its key</source>
@@ -1249,7 +1249,7 @@
     </message>
     <message>
         <source>Go on serving {federation}?</source>
-        <translation>Continuer à héberger {federation} ?</translation>
+        <translation>Continuer à héberger {federation}&#xa0;?</translation>
     </message>
     <message>
         <source>Go on serving, and close</source>
@@ -1348,7 +1348,7 @@
     </message>
     <message>
         <source>If it stops, sites wait for it; nothing is lost.</source>
-        <translation>S’il s’arrête, les sites l’attendent ; rien n’est perdu.</translation>
+        <translation>S’il s’arrête, les sites l’attendent&#xa0;; rien n’est perdu.</translation>
     </message>
     <message>
         <source>If nobody decides before the round closes, it closes without this site.</source>
@@ -1356,7 +1356,7 @@
     </message>
     <message>
         <source>If the words differ, somebody is intercepting the connection: stop, and tell the host.</source>
-        <translation>Si les mots diffèrent, quelqu’un intercepte la connexion : arrêtez, et prévenez l’organisateur.</translation>
+        <translation>Si les mots diffèrent, quelqu’un intercepte la connexion&#xa0;: arrêtez, et prévenez l’organisateur.</translation>
     </message>
     <message>
         <source>If they differ, somebody is in between, or it is another computer. Then let nobody in.</source>
@@ -1376,7 +1376,7 @@
     </message>
     <message>
         <source>In the file: {words}.</source>
-        <translation>Dans le fichier : {words}.</translation>
+        <translation>Dans le fichier&#xa0;: {words}.</translation>
     </message>
     <message>
         <source>In the notes</source>
@@ -1436,7 +1436,7 @@
     </message>
     <message>
         <source>It can come with another key then: from another computer, or after it lost its folder.</source>
-        <translation>Il peut alors venir avec une autre clé : d’un autre ordinateur, ou après avoir perdu son dossier.</translation>
+        <translation>Il peut alors venir avec une autre clé&#xa0;: d’un autre ordinateur, ou après avoir perdu son dossier.</translation>
     </message>
     <message>
         <source>It can no longer be taken back.</source>
@@ -1484,11 +1484,11 @@
     </message>
     <message>
         <source>It is combined from the updates that have come: {count}.</source>
-        <translation>Il est combiné à partir des mises à jour arrivées : {count}.</translation>
+        <translation>Il est combiné à partir des mises à jour arrivées&#xa0;: {count}.</translation>
     </message>
     <message>
         <source>It is right for {share:.0%} of pairs of notes, {low:.0%} to {high:.0%} (guessing: 50%); {trained} notes that were trained on, {other} held out.</source>
-        <translation>Elle a raison pour {share:.0%} des paires de notes, de {low:.0%} à {high:.0%} (au hasard&#xa0;: 50%)&#xa0;; {trained} notes vues à l’entraînement, {other} mises de côté.</translation>
+        <translation>Elle a raison pour {share:.0%} des paires de notes, de {low:.0%} à {high:.0%} (au hasard&#xa0;: 50&#xa0;%)&#xa0;; {trained} notes vues à l’entraînement, {other} mises de côté.</translation>
     </message>
     <message>
         <source>It is saved in {folder}.</source>
@@ -1516,7 +1516,7 @@
     </message>
     <message>
         <source>It makes you a host of this federation. You need neither a model nor notes for that.</source>
-        <translation>Elle fait de vous un hôte de cette fédération. Il ne vous faut ni modèle ni notes.</translation>
+        <translation>Elle fait de vous un organisateur de cette fédération. Il ne vous faut ni modèle ni notes.</translation>
     </message>
     <message>
         <source>It starts from the beginning next time. What it has written so far is not kept.</source>
@@ -1588,7 +1588,7 @@
     </message>
     <message>
         <source>Keep taking part while the window is closed?</source>
-        <translation>Continuer à participer quand la fenêtre est fermée ?</translation>
+        <translation>Continuer à participer quand la fenêtre est fermée&#xa0;?</translation>
     </message>
     <message>
         <source>Keep the window open</source>
@@ -1839,7 +1839,7 @@
     </message>
     <message>
         <source>More than the sites that are expected: no round could close.</source>
-        <translation>Plus que les sites attendus : aucun tour ne pourrait se clore.</translation>
+        <translation>Plus que les sites attendus&#xa0;: aucun tour ne pourrait se clore.</translation>
     </message>
     <message>
         <source>Most frequent codes</source>
@@ -1915,7 +1915,7 @@
     </message>
     <message>
         <source>No longer look after {federation}?</source>
-        <translation>Ne plus suivre {federation} ?</translation>
+        <translation>Ne plus suivre {federation}&#xa0;?</translation>
     </message>
     <message>
         <source>No modifiers found.</source>
@@ -1931,15 +1931,15 @@
     </message>
     <message>
         <source>No page has all of these words. These have some:</source>
-        <translation>Aucune page ne contient tous ces mots. Celles-ci en contiennent certains :</translation>
+        <translation>Aucune page ne contient tous ces mots. Celles-ci en contiennent certains&#xa0;:</translation>
     </message>
     <message>
         <source>No round begins or closes until it is resumed. No deadline passes.</source>
-        <translation>Aucun tour ne commence ni ne se clôt avant la reprise. Aucun délai ne passe.</translation>
+        <translation>Aucun tour ne commence ni ne se clôt avant la reprise. Aucun délai ne court.</translation>
     </message>
     <message>
         <source>No round begins or closes, and no deadline passes, until you resume it. Sites finish what they were asked, and what they send still counts.</source>
-        <translation>Aucun tour ne commence ni ne se clôt, et aucun délai ne passe, jusqu’à ce que vous la repreniez. Les sites finissent ce qui leur a été demandé, et ce qu’ils envoient compte toujours.</translation>
+        <translation>Aucun tour ne commence ni ne se clôt, et aucun délai ne court, jusqu’à ce que vous la repreniez. Les sites finissent ce qui leur a été demandé, et ce qu’ils envoient compte toujours.</translation>
     </message>
     <message>
         <source>No round begins or ends until the host lets it go on; there is nothing to do here.</source>
@@ -1951,7 +1951,7 @@
     </message>
     <message>
         <source>Nobody can join with it any more. You can invite this site again.</source>
-        <translation>Personne ne peut plus participer avec. Vous pouvez réinviter ce site.</translation>
+        <translation>Plus personne ne peut l’utiliser pour participer. Vous pouvez réinviter ce site.</translation>
     </message>
     <message>
         <source>Nobody has marked this record as reviewed yet.</source>
@@ -2031,7 +2031,7 @@
     </message>
     <message>
         <source>Not yet comparable with {earlier}: no round of both has been scored</source>
-        <translation>Pas encore comparable à {earlier} : aucun tour n’a été évalué dans les deux</translation>
+        <translation>Pas encore comparable à {earlier}&#xa0;: aucun tour n’a été évalué dans les deux</translation>
     </message>
     <message>
         <source>Note text</source>
@@ -2059,15 +2059,15 @@
     </message>
     <message>
         <source>Nothing answers there now. You can join anyway; this site keeps trying.</source>
-        <translation>Rien n’y répond pour l’instant. Vous pouvez rejoindre quand même&#xa0;; ce site continue d’essayer.</translation>
+        <translation>Rien n’y répond pour l’instant. Vous pouvez rejoindre la fédération quand même&#xa0;; ce site continue d’essayer.</translation>
     </message>
     <message>
         <source>Nothing found for “{words}”. Did you mean “{instead}”?</source>
-        <translation>Rien trouvé pour « {words} ». Vouliez-vous dire « {instead} » ?</translation>
+        <translation>Rien trouvé pour «&#xa0;{words}&#xa0;». Vouliez-vous dire «&#xa0;{instead}&#xa0;»&#xa0;?</translation>
     </message>
     <message>
         <source>Nothing found for “{words}”: try another word.</source>
-        <translation>Rien trouvé pour « {words} » : essayez un autre mot.</translation>
+        <translation>Rien trouvé pour «&#xa0;{words}&#xa0;»&#xa0;: essayez un autre mot.</translation>
     </message>
     <message>
         <source>Nothing has changed in this round.</source>
@@ -2098,7 +2098,7 @@
     </message>
     <message>
         <source>Nothing of it has left this computer.</source>
-        <translation>Rien n’en est sorti de cet ordinateur.</translation>
+        <translation>Rien de cela n’a quitté cet ordinateur.</translation>
     </message>
     <message>
         <source>Nothing of this update has left.</source>
@@ -2221,7 +2221,7 @@
     </message>
     <message>
         <source>Pause the federation?</source>
-        <translation>Suspendre la fédération ?</translation>
+        <translation>Suspendre la fédération&#xa0;?</translation>
     </message>
     <message>
         <source>Paused</source>
@@ -2233,7 +2233,7 @@
     </message>
     <message>
         <source>Paused by a host</source>
-        <translation>Suspendue par un hôte</translation>
+        <translation>Suspendue par un organisateur</translation>
     </message>
     <message>
         <source>Performance drift</source>
@@ -2245,7 +2245,7 @@
     </message>
     <message>
         <source>Perhaps better than {earlier} after as many rounds ({rounds}), not sure: {now} of 100, {then} then</source>
-        <translation>Peut-être mieux que {earlier} après autant de tours ({rounds}), résultat incertain : {now} sur 100, {then} à l’époque</translation>
+        <translation>Peut-être mieux que {earlier} après autant de tours ({rounds}), résultat incertain&#xa0;: {now} sur 100, {then} à l’époque</translation>
     </message>
     <message>
         <source>Perhaps worse on {notes}, not sure</source>
@@ -2253,7 +2253,7 @@
     </message>
     <message>
         <source>Perhaps worse than {earlier} after as many rounds ({rounds}), not sure: {now} of 100, {then} then</source>
-        <translation>Peut-être moins bien que {earlier} après autant de tours ({rounds}), résultat incertain : {now} sur 100, {then} à l’époque</translation>
+        <translation>Peut-être moins bien que {earlier} après autant de tours ({rounds}), résultat incertain&#xa0;: {now} sur 100, {then} à l’époque</translation>
     </message>
     <message>
         <source>Phone the host, at a number that you already have, and read them out. The host sees the same words.</source>
@@ -2265,7 +2265,7 @@
     </message>
     <message>
         <source>Plain text is learned without labels and goes with nothing else: choose it alone.</source>
-        <translation>Le texte brut s’apprend sans annotations et ne va avec rien d’autre : choisissez-le seul.</translation>
+        <translation>Le texte brut s’apprend sans annotations et ne va avec rien d’autre&#xa0;: choisissez-le seul.</translation>
     </message>
     <message>
         <source>Plan received</source>
@@ -2273,7 +2273,7 @@
     </message>
     <message>
         <source>Planted records</source>
-        <translation>Données implantées</translation>
+        <translation>Données témoins</translation>
     </message>
     <message>
         <source>Points, of 100</source>
@@ -2309,7 +2309,7 @@
     </message>
     <message>
         <source>Production: what comes of it is meant to be used</source>
-        <translation>Production : le résultat est destiné à être utilisé</translation>
+        <translation>Production&#xa0;: le résultat est destiné à être utilisé</translation>
     </message>
     <message>
         <source>Program</source>
@@ -2451,7 +2451,7 @@
     </message>
     <message>
         <source>Release for sending</source>
-        <translation>Libération pour l’envoi</translation>
+        <translation>Autorisation d’envoi</translation>
     </message>
     <message>
         <source>Removal</source>
@@ -2463,7 +2463,7 @@
     </message>
     <message>
         <source>Remove {site}?</source>
-        <translation>Retirer {site} ?</translation>
+        <translation>Retirer {site}&#xa0;?</translation>
     </message>
     <message>
         <source>Removed</source>
@@ -2527,7 +2527,7 @@
     </message>
     <message>
         <source>Round {round} has stopped: too few sites have sent</source>
-        <translation>Le tour {round} s’est arrêté : trop peu de sites ont envoyé</translation>
+        <translation>Le tour {round} s’est arrêté&#xa0;: trop peu de sites ont envoyé</translation>
     </message>
     <message>
         <source>Round {round} is finished</source>
@@ -2575,7 +2575,7 @@
     </message>
     <message>
         <source>Saved as {path}. It learned from patients&apos; notes: keep it where such a model may be.</source>
-        <translation>Enregistré sous {path}. Il a appris à partir de notes de patients : gardez-le là où un tel modèle peut être.</translation>
+        <translation>Enregistré sous {path}. Il a appris à partir de notes de patients&#xa0;: gardez-le là où un tel modèle peut être.</translation>
     </message>
     <message>
         <source>Saved as {path}. Paper proves nothing by itself; for that, export the signed JSON.</source>
@@ -2747,11 +2747,11 @@
     </message>
     <message>
         <source>Sites wait for it. Nothing is lost: once it runs again, everything goes on where it was.</source>
-        <translation>Les sites l’attendent. Rien n’est perdu : dès qu’elle reprend, tout continue où c’en était.</translation>
+        <translation>Les sites l’attendent. Rien n’est perdu&#xa0;: dès qu’elle reprend, tout continue où c’en était.</translation>
     </message>
     <message>
         <source>Sites wait until you serve it again. Nothing is lost: everything goes on where it was, and what they are training goes on at the sites.</source>
-        <translation>Les sites attendent que vous la remettiez en service. Rien n’est perdu : tout continue où c’en était, et les entraînements en cours se poursuivent sur les sites.</translation>
+        <translation>Les sites attendent que vous la remettiez en service. Rien n’est perdu&#xa0;: tout continue où c’en était, et les entraînements en cours se poursuivent sur les sites.</translation>
     </message>
     <message>
         <source>Size</source>
@@ -2763,7 +2763,7 @@
     </message>
     <message>
         <source>So far {ahead} is ahead; too few comparisons to tell.</source>
-        <translation>Jusqu’ici, {ahead} est devant ; trop peu de comparaisons pour conclure.</translation>
+        <translation>Jusqu’ici, {ahead} est devant&#xa0;; trop peu de comparaisons pour conclure.</translation>
     </message>
     <message>
         <source>So far {ahead} is better, fairly sure.</source>
@@ -2799,7 +2799,7 @@
     </message>
     <message>
         <source>Stay its host</source>
-        <translation>Rester son hôte</translation>
+        <translation>Rester organisateur</translation>
     </message>
     <message>
         <source>Stay open</source>
@@ -2819,7 +2819,7 @@
     </message>
     <message>
         <source>Step 3 of 3: loading the small model and preparing the notes for it.</source>
-        <translation>Étape 3 sur 3 : chargement du petit modèle et préparation des notes pour lui.</translation>
+        <translation>Étape 3 sur 3&#xa0;: chargement du petit modèle et préparation des notes pour lui.</translation>
     </message>
     <message>
         <source>Stop and close</source>
@@ -2831,7 +2831,7 @@
     </message>
     <message>
         <source>Stop serving the federation?</source>
-        <translation>Arrêter d’héberger la fédération ?</translation>
+        <translation>Arrêter d’héberger la fédération&#xa0;?</translation>
     </message>
     <message>
         <source>Stop serving, and close</source>
@@ -2879,7 +2879,7 @@
     </message>
     <message>
         <source>Take back the invitation of {site}?</source>
-        <translation>Retirer l’invitation de {site} ?</translation>
+        <translation>Retirer l’invitation de {site}&#xa0;?</translation>
     </message>
     <message>
         <source>Take it back</source>
@@ -2927,7 +2927,7 @@
     </message>
     <message>
         <source>Test: what comes of it does not count</source>
-        <translation>Test : le résultat ne compte pas</translation>
+        <translation>Test&#xa0;: le résultat ne compte pas</translation>
     </message>
     <message>
         <source>That needs counts of specialties or types, which this federation does not share.</source>
@@ -3016,7 +3016,7 @@
     </message>
     <message>
         <source>The coordinator can run on without this window: rounds go on, and you find it again at the next start. It runs until you stop it, log out, or switch the computer off.</source>
-        <translation>Le coordinateur peut continuer sans cette fenêtre : les tours se poursuivent et vous le retrouvez au prochain démarrage. Il tourne jusqu’à ce que vous l’arrêtiez, fermiez la session ou éteigniez l’ordinateur.</translation>
+        <translation>Le coordinateur peut continuer sans cette fenêtre&#xa0;: les tours se poursuivent et vous le retrouvez au prochain démarrage. Il tourne jusqu’à ce que vous l’arrêtiez, fermiez la session ou éteigniez l’ordinateur.</translation>
     </message>
     <message>
         <source>The coordinator cannot see this update alone: only the sum of the masked adapters of these sites can be opened. All numbers leave as they are.</source>
@@ -3092,7 +3092,7 @@
     </message>
     <message>
         <source>The federation goes on without you. To look after it again you need another invitation as a host.</source>
-        <translation>La fédération continue sans vous. Pour la suivre de nouveau, il vous faut une autre invitation comme hôte.</translation>
+        <translation>La fédération continue sans vous. Pour la suivre de nouveau, il vous faut une autre invitation d’organisateur.</translation>
     </message>
     <message>
         <source>The federation has finished</source>
@@ -3164,7 +3164,7 @@
     </message>
     <message>
         <source>The host of the federation gives you one: a line, a file, or a picture. Nothing is joined yet.</source>
-        <translation>L’organisateur de la fédération vous en donne une&#xa0;: une ligne, un fichier ou une image. Rien n’est encore rejoint.</translation>
+        <translation>L’organisateur de la fédération vous en donne une&#xa0;: une ligne, un fichier ou une image. Cela ne vous engage encore à rien.</translation>
     </message>
     <message>
         <source>The host&apos;s computer cannot be reached</source>
@@ -3188,7 +3188,7 @@
     </message>
     <message>
         <source>The last round is done; the final adapter is being scored</source>
-        <translation>Le dernier tour est fini ; l’adaptateur final est en cours d’évaluation</translation>
+        <translation>Le dernier tour est fini&#xa0;; l’adaptateur final est en cours d’évaluation</translation>
     </message>
     <message>
         <source>The mean of tasks is the mean of these, after the last round: {names}.</source>
@@ -3256,11 +3256,11 @@
     </message>
     <message>
         <source>The program can stay in the tray, beside the clock: rounds go on, and you are told when a decision waits. If it closes, this site does not answer until you open it again. Your choice counts from now on; Settings can change it.</source>
-        <translation>Le programme peut rester près de l’horloge : les tours continuent et vous êtes prévenu quand une décision vous attend. S’il est fermé, ce site ne répond plus tant que vous ne le rouvrez pas. Votre choix vaut désormais ; vous pouvez le modifier dans les Réglages.</translation>
+        <translation>Le programme peut rester près de l’horloge&#xa0;: les tours continuent et vous êtes prévenu quand une décision vous attend. S’il est fermé, ce site ne répond plus tant que vous ne le rouvrez pas. Votre choix vaut désormais&#xa0;; vous pouvez le modifier dans Paramètres.</translation>
     </message>
     <message>
         <source>The program has a fault</source>
-        <translation>Le programme a un défaut</translation>
+        <translation>Erreur dans le programme</translation>
     </message>
     <message>
         <source>The program is closing. The update will be here at the next start.</source>
@@ -3280,7 +3280,7 @@
     </message>
     <message>
         <source>The rating of what an adapter may reveal must be {light} or better.</source>
-        <translation>Ce que trouvent ses sondes peut être au pire {light}.</translation>
+        <translation>Ce qu’un adaptateur peut révéler doit être jugé «&#xa0;{light}&#xa0;» ou mieux.</translation>
     </message>
     <message>
         <source>The record is broken.</source>
@@ -3456,11 +3456,11 @@
     </message>
     <message>
         <source>This computer could not be kept awake: its system offers no way to ask for that. Set it so that it does not sleep by itself.</source>
-        <translation>Cet ordinateur n’a pas pu être maintenu éveillé : son système n’offre aucun moyen de le demander. Réglez-le pour qu’il ne se mette pas en veille tout seul.</translation>
+        <translation>Cet ordinateur n’a pas pu être maintenu éveillé&#xa0;: son système n’offre aucun moyen de le demander. Réglez-le pour qu’il ne se mette pas en veille tout seul.</translation>
     </message>
     <message>
         <source>This computer does not know itself by it. Right if your network leads it here: {known}.</source>
-        <translation>Cet ordinateur ne se connaît pas sous ce nom. C’est correct si votre réseau le mène ici : {known}.</translation>
+        <translation>Cet ordinateur ne se connaît pas sous ce nom. C’est correct si ce nom mène ici sur votre réseau&#xa0;: {known}.</translation>
     </message>
     <message>
         <source>This computer is busy; the note is read when that is done.</source>
@@ -3480,7 +3480,7 @@
     </message>
     <message>
         <source>This computer serves {federation}. Stop that first, to be a host of another federation.</source>
-        <translation>Cet ordinateur héberge {federation}. Arrêtez-la d’abord, pour être l’hôte d’une autre fédération.</translation>
+        <translation>Cet ordinateur héberge {federation}. Arrêtez-la d’abord, pour organiser une autre fédération.</translation>
     </message>
     <message>
         <source>This computer stays awake while it trains.</source>
@@ -3524,7 +3524,7 @@
     </message>
     <message>
         <source>This site has already used it, and needs no new one.</source>
-        <translation>Elle a déjà été utilisée&#xa0;; ce site n’en a pas besoin d’une nouvelle.</translation>
+        <translation>Elle a déjà été utilisée&#xa0;; ce site n’a pas besoin d’une nouvelle.</translation>
     </message>
     <message>
         <source>This site is connected, and takes part as soon as the host confirms it. Nothing has left this computer.</source>
@@ -3532,7 +3532,7 @@
     </message>
     <message>
         <source>This site no longer answers the coordinator. What it holds stays on this computer, and it can join again with the same folder.</source>
-        <translation>Ce site ne répond plus au coordinateur. Ce qu’il détient reste sur cet ordinateur, et il peut rejoindre à nouveau avec le même dossier.</translation>
+        <translation>Ce site ne répond plus au coordinateur. Ce qu’il détient reste sur cet ordinateur, et il peut revenir avec le même dossier.</translation>
     </message>
     <message>
         <source>This site takes part again in the next round.</source>
@@ -3636,7 +3636,7 @@
     </message>
     <message>
         <source>Training has stopped at its current step. If the round closes meanwhile, it closes without you.</source>
-        <translation>L’entraînement s’est arrêté au pas en cours. Quand le tour se clôt, il continue sans vous.</translation>
+        <translation>L’entraînement s’est arrêté au pas en cours. Si le tour se clôt entre-temps, il se clôt sans vous.</translation>
     </message>
     <message>
         <source>Training is drawn here as soon as it starts on {notes}.</source>
@@ -3684,7 +3684,7 @@
     </message>
     <message>
         <source>Training on the processor takes all cores but one, so that the computer stays usable for other work. Where a GPU&apos;s memory is too small, training continues by itself with less at once.</source>
-        <translation>L’entraînement sur le processeur utilise tous les cœurs sauf un, pour que l’ordinateur reste utilisable. Si la mémoire d’un GPU est trop petite, l’entraînement continue de lui-même avec moins à la fois.</translation>
+        <translation>L’entraînement sur le processeur utilise tous les cœurs sauf un, pour que l’ordinateur reste utilisable pour autre chose. Si la mémoire d’un GPU est trop petite, l’entraînement continue de lui-même avec moins à la fois.</translation>
     </message>
     <message>
         <source>Training started</source>
@@ -3744,7 +3744,7 @@
     </message>
     <message>
         <source>Updates leave only at these times: {hours}.</source>
-        <translation>Les mises à jour ne sortent qu’à ces heures : {hours}.</translation>
+        <translation>Les mises à jour ne sortent qu’à ces heures&#xa0;: {hours}.</translation>
     </message>
     <message>
         <source>Upload</source>
@@ -3780,7 +3780,7 @@
     </message>
     <message>
         <source>Wait no longer for scores?</source>
-        <translation>Ne plus attendre les scores ?</translation>
+        <translation>Ne plus attendre les scores&#xa0;?</translation>
     </message>
     <message>
         <source>Wait until you have compared six words</source>
@@ -3916,7 +3916,7 @@
     </message>
     <message>
         <source>Where several files set the same limit, the strictest applies.</source>
-        <translation>Si plusieurs fichiers parlent de la même chose, le plus strict s’applique.</translation>
+        <translation>Si plusieurs fichiers fixent la même limite, la plus stricte s’applique.</translation>
     </message>
     <message>
         <source>Which notes were used</source>
@@ -3932,7 +3932,7 @@
     </message>
     <message>
         <source>Who can reach it</source>
-        <translation>Qui peut l’atteindre</translation>
+        <translation>Qui peut y accéder</translation>
     </message>
     <message>
         <source>Who runs the coordinator compares six words with you by phone, and then lets you in.</source>
@@ -3996,7 +3996,7 @@
     </message>
     <message>
         <source>Worse than {earlier} after as many rounds ({rounds}): {now} of 100 found correctly, {then} then</source>
-        <translation>Moins bien que {earlier} après autant de tours ({rounds}) : {now} sur 100 trouvés correctement, {then} à l’époque</translation>
+        <translation>Moins bien que {earlier} après autant de tours ({rounds})&#xa0;: {now} sur 100 trouvés correctement, {then} à l’époque</translation>
     </message>
     <message>
         <source>Worst site</source>
@@ -4020,7 +4020,7 @@
     </message>
     <message>
         <source>Written before it was done, so that nothing happens without a trace.</source>
-        <translation>Écrit avant d’être fait, pour que rien n’arrive sans laisser de trace.</translation>
+        <translation>Inscrit avant l’action, pour que rien ne se fasse sans laisser de trace.</translation>
     </message>
     <message>
         <source>Written on {time} UTC. Times below are UTC. Paper proves nothing by itself: a signed export does.</source>
@@ -4028,7 +4028,7 @@
     </message>
     <message>
         <source>Written once it was done.</source>
-        <translation>Écrit une fois fait.</translation>
+        <translation>Inscrit une fois l’action faite.</translation>
     </message>
     <message>
         <source>Yes</source>
@@ -4060,7 +4060,7 @@
     </message>
     <message>
         <source>You preferred {name}.</source>
-        <translation>Vous avez préféré : {name}.</translation>
+        <translation>Vous avez préféré&#xa0;: {name}.</translation>
     </message>
     <message>
         <source>Your agreement</source>
@@ -4128,7 +4128,7 @@
     </message>
     <message>
         <source>Your name there</source>
-        <translation>Votre nom là-bas</translation>
+        <translation>Votre nom dans la fédération</translation>
     </message>
     <message>
         <source>Your notes</source>
@@ -4168,7 +4168,7 @@
     </message>
     <message>
         <source>Your update of round {round} changed the model more than updates usually do. It counted as it is.</source>
-        <translation>Votre mise à jour du tour {round} a modifié le modèle plus que d’habitude. Elle a compté telle quelle.</translation>
+        <translation>Votre mise à jour du tour {round} a modifié le modèle plus que ne le font d’ordinaire les mises à jour. Elle a compté telle quelle.</translation>
     </message>
     <message>
         <source>Your update of round {round} points away from the others&apos;. It counted all the same.</source>
@@ -4192,7 +4192,7 @@
     </message>
     <message>
         <source>a test: its results do not count</source>
-        <translation>un essai&#xa0;: rien n’en compte</translation>
+        <translation>un test&#xa0;: ses résultats ne comptent pas</translation>
     </message>
     <message>
         <source>a trained adapter of rank {rank}</source>
@@ -4648,7 +4648,7 @@
     </message>
     <message>
         <source>real work: its results count</source>
-        <translation>travail qui compte</translation>
+        <translation>travail réel&#xa0;: ses résultats comptent</translation>
     </message>
     <message>
         <source>received</source>
@@ -4672,7 +4672,7 @@
     </message>
     <message>
         <source>released for sending</source>
-        <translation>libérée pour l’envoi</translation>
+        <translation>autorisée à l’envoi</translation>
     </message>
     <message>
         <source>reveals something</source>
@@ -4712,7 +4712,7 @@
     </message>
     <message>
         <source>same</source>
-        <translation>pareil</translation>
+        <translation>identique</translation>
     </message>
     <message>
         <source>scores of the final adapter</source>
@@ -4916,7 +4916,7 @@
     </message>
     <message>
         <source>{ahead} was better in {more} of {all}, {behind} in {less}; no difference in {neither}.</source>
-        <translation>{ahead} était meilleur dans {more} cas sur {all}, {behind} dans {less} ; aucune différence dans {neither}.</translation>
+        <translation>{ahead} a été meilleur dans {more} cas sur {all}, {behind} dans {less}&#xa0;; aucune différence dans {neither}.</translation>
     </message>
     <message>
         <source>{before} → {after} of 100</source>
@@ -4945,8 +4945,8 @@
     <message numerus="yes">
         <source>{count} of %n site(s) connected.</source>
         <translation>
-            <numerusform>{count} site sur %n connecté.</numerusform>
-            <numerusform>{count} sites sur %n connectés.</numerusform>
+            <numerusform>Sites connectés&#xa0;: {count} sur %n.</numerusform>
+            <numerusform>Sites connectés&#xa0;: {count} sur %n.</numerusform>
         </translation>
     </message>
     <message>
@@ -4963,11 +4963,11 @@
     </message>
     <message>
         <source>{done} of {total} answers</source>
-        <translation>{done} réponses sur {total}</translation>
+        <translation>Réponses&#xa0;: {done} sur {total}</translation>
     </message>
     <message>
         <source>{done} of {total} sites are scored.</source>
-        <translation>{done} sites sur {total} sont évalués.</translation>
+        <translation>Sites évalués&#xa0;: {done} sur {total}.</translation>
     </message>
     <message>
         <source>{drift} not measured yet</source>
@@ -4979,7 +4979,7 @@
     </message>
     <message>
         <source>{earlier} learned other tasks or types: its scores cannot be compared, its curves can</source>
-        <translation>{earlier} a appris d’autres tâches ou types : ses scores ne sont pas comparables, ses courbes oui</translation>
+        <translation>{earlier} a appris d’autres tâches ou types&#xa0;: ses scores ne sont pas comparables, ses courbes oui</translation>
     </message>
     <message numerus="yes">
         <source>{federation}, %n round(s), {day}</source>
@@ -5010,7 +5010,7 @@
     </message>
     <message>
         <source>{joined} of {expected} sites have joined</source>
-        <translation>{joined} sites sur {expected} participent</translation>
+        <translation>Sites participants&#xa0;: {joined} sur {expected}</translation>
     </message>
     <message>
         <source>{kept:,} of {all:,} marked entities count.</source>
@@ -5050,7 +5050,7 @@
     </message>
     <message>
         <source>{missing:,} of {all:,} cells have not run yet; means are over those that have.</source>
-        <translation>{missing:,} cellules sur {all:,} n’ont pas encore tourné&#xa0;; les moyennes portent sur les autres.</translation>
+        <translation>Cellules pas encore exécutées&#xa0;: {missing:,} sur {all:,}&#xa0;; les moyennes portent sur les autres.</translation>
     </message>
     <message>
         <source>{modifier}, {kind} of {mention}</source>
@@ -5070,7 +5070,7 @@
     </message>
     <message>
         <source>{name} (as a host)</source>
-        <translation>{name} (comme hôte)</translation>
+        <translation>{name} (organisateur)</translation>
     </message>
     <message>
         <source>{name} is more frequent here: {own} against {federation} in the federation.</source>
@@ -5122,7 +5122,7 @@
     </message>
     <message>
         <source>{sent} of {asked} sites have sent</source>
-        <translation>{sent} sites sur {asked} ont envoyé</translation>
+        <translation>Sites ayant envoyé&#xa0;: {sent} sur {asked}</translation>
     </message>
     <message>
         <source>{share} of the full model</source>
@@ -5194,7 +5194,7 @@
     </message>
     <message>
         <source>{title} chart</source>
-        <translation>Graphique {title}</translation>
+        <translation>Graphique&#xa0;: {title}</translation>
     </message>
     <message>
         <source>{type}, if the federation has it</source>
@@ -5202,7 +5202,7 @@
     </message>
     <message>
         <source>{type}, not part of the federation</source>
-        <translation>{type}, sans place dans la fédération</translation>
+        <translation>{type}, absent de la fédération</translation>
     </message>
     <message>
         <source>{used} of {total} GB</source>
@@ -5388,7 +5388,7 @@
     </message>
     <message>
         <source>This desktop has no tray: closing the window closes the program.</source>
-        <translation>Cet environnement de bureau n’a pas de zone de notification : fermer la fenêtre ferme le programme.</translation>
+        <translation>Cet environnement de bureau n’a pas de zone de notification&#xa0;: fermer la fenêtre ferme le programme.</translation>
     </message>
     <message>
         <source>When the window is closed</source>
@@ -5415,7 +5415,7 @@
     </message>
     <message>
         <source>Not both could be read to the end: this is no comparison.</source>
-        <translation>Les deux n’ont pas lu jusqu’au bout : ce n’est pas une comparaison.</translation>
+        <translation>Les deux n’ont pas lu jusqu’au bout&#xa0;: ce n’est pas une comparaison.</translation>
     </message>
     <message>
         <source>The left one</source>
@@ -5427,7 +5427,7 @@
     </message>
     <message>
         <source>Which one is better?</source>
-        <translation>Lequel est le meilleur ?</translation>
+        <translation>Lequel est le meilleur&#xa0;?</translation>
     </message>
     <message>
         <source>You are asked once both have been read.</source>
@@ -5517,11 +5517,11 @@
     </message>
     <message>
         <source>They are the same: admit</source>
-        <translation>Ils sont identiques : admettre</translation>
+        <translation>Ils sont identiques&#xa0;: admettre</translation>
     </message>
     <message>
         <source>They differ: shut it out</source>
-        <translation>Ils diffèrent : exclure</translation>
+        <translation>Ils diffèrent&#xa0;: exclure</translation>
     </message>
 </context>
 <context>
@@ -5532,7 +5532,7 @@
     </message>
     <message>
         <source>All of them. Demonstrations connect only within this computer, and are not listed.</source>
-        <translation>Toutes sont là. Les démonstrations ne se connectent qu’au sein de cet ordinateur, et ne sont pas listées.</translation>
+        <translation>Elles y sont toutes. Les démonstrations, qui ne se connectent qu’au sein de cet ordinateur, n’y figurent pas.</translation>
     </message>
     <message>
         <source>Host</source>
@@ -5623,7 +5623,7 @@
     </message>
     <message>
         <source>There is none on this computer yet: it comes here once this computer has left one.</source>
-        <translation>Il n’y en a pas encore sur cet ordinateur : elle apparaît ici dès que cet ordinateur en a quitté une.</translation>
+        <translation>Il n’y en a pas encore sur cet ordinateur&#xa0;: elle apparaît ici dès que cet ordinateur en a quitté une.</translation>
     </message>
 </context>
 <context>
@@ -5808,7 +5808,7 @@
     </message>
     <message>
         <source>Details for the people who maintain the program</source>
-        <translation>Détails pour les personnes qui maintiennent le programme</translation>
+        <translation>Détails pour l’équipe de maintenance du programme</translation>
     </message>
     <message>
         <source>Show details</source>
@@ -5842,7 +5842,7 @@
     </message>
     <message>
         <source>federation.toml, which all sites agree on, and the adapter that the first round begins with: the same files as by fedmed-desktop --new-federation. You can read the first one, and move both to a server.</source>
-        <translation>federation.toml, sur lequel tous les sites s’accordent, et l’adaptateur par lequel commence le premier tour : les mêmes fichiers qu’avec fedmed-desktop --new-federation. Vous pouvez lire le premier, et déplacer les deux sur un serveur.</translation>
+        <translation>federation.toml, sur lequel tous les sites s’accordent, et l’adaptateur par lequel commence le premier tour&#xa0;: les mêmes fichiers qu’avec fedmed-desktop --new-federation. Vous pouvez lire le premier, et déplacer les deux sur un serveur.</translation>
     </message>
 </context>
 <context>
@@ -5871,7 +5871,7 @@
     <name>FormPanel</name>
     <message>
         <source>A round closes with so many updates at least.</source>
-        <translation>Un tour se clôt avec au moins autant de mises à jour.</translation>
+        <translation>Un tour se clôt avec au moins ce nombre de mises à jour.</translation>
     </message>
     <message>
         <source>Address of this computer</source>
@@ -5919,7 +5919,7 @@
     </message>
     <message>
         <source>In each, every site trains once and decides once.</source>
-        <translation>À chacun, chaque site entraîne et décide une fois.</translation>
+        <translation>À chaque tour, chaque site s’entraîne et décide une fois.</translation>
     </message>
     <message>
         <source>It keeps all that the federation needs.</source>
@@ -5927,11 +5927,11 @@
     </message>
     <message>
         <source>It waits until you have compared six words with it by phone: nobody is in between then.</source>
-        <translation>Il attend que vous ayez comparé six mots avec lui par téléphone : alors personne ne s’interpose.</translation>
+        <translation>Il attend que vous ayez comparé six mots avec lui par téléphone&#xa0;: alors personne ne s’interpose.</translation>
     </message>
     <message>
         <source>Language model</source>
-        <translation>Modèle de langue</translation>
+        <translation>Modèle de langage</translation>
     </message>
     <message>
         <source>Looking…</source>
@@ -5943,7 +5943,7 @@
     </message>
     <message>
         <source>Modifiers of these</source>
-        <translation>Attributs de ces entités</translation>
+        <translation>Leurs modificateurs</translation>
     </message>
     <message>
         <source>Name of the federation</source>
@@ -5967,7 +5967,7 @@
     </message>
     <message>
         <source>Sites call it: it stands in their invitations.</source>
-        <translation>Les sites l’appellent : elle figure dans leur invitation.</translation>
+        <translation>Les sites l’appellent&#xa0;: elle figure dans leur invitation.</translation>
     </message>
     <message>
         <source>Sites that a round needs</source>
@@ -5987,7 +5987,7 @@
     </message>
     <message>
         <source>The first round waits for so many.</source>
-        <translation>Le premier tour en attend autant.</translation>
+        <translation>Le premier tour attend ce nombre de sites.</translation>
     </message>
     <message>
         <source>The small model that comes with the program</source>
@@ -6206,7 +6206,7 @@
     </message>
     <message>
         <source>What arrives here is what each site has approved: adapters, counts and scores. Never the words of notes.</source>
-        <translation>Il n’arrive ici que ce que chaque site a approuvé : adaptateurs, nombres et scores. Jamais les mots des notes.</translation>
+        <translation>Il n’arrive ici que ce que chaque site a approuvé&#xa0;: adaptateurs, nombres et scores. Jamais les mots des notes.</translation>
     </message>
     <message>
         <source>What hosting means</source>
@@ -6253,7 +6253,7 @@
     </message>
     <message>
         <source>You are a host of this federation; another computer serves it.</source>
-        <translation>Vous êtes un hôte de cette fédération ; un autre ordinateur l’héberge.</translation>
+        <translation>Vous êtes organisateur de cette fédération&#xa0;; un autre ordinateur l’héberge.</translation>
     </message>
     <message>
         <source>You host this federation, as a test.</source>
@@ -6381,15 +6381,15 @@
     </message>
     <message>
         <source>Send the line, the file or the picture to {site}, by a way that nobody else reads: whoever has it can join as {site}. It works once, until {time}.</source>
-        <translation>Envoyez la ligne, le fichier ou l’image à {site}, par une voie que personne d’autre ne lit : qui l’a peut participer comme {site}. Elle sert une fois, jusqu’à {time}.</translation>
+        <translation>Envoyez la ligne, le fichier ou l’image à {site}, par une voie que personne d’autre ne lit&#xa0;: qui l’a peut participer comme {site}. Elle sert une fois, jusqu’à {time}.</translation>
     </message>
     <message>
         <source>There they choose Join. Then compare six words by phone; if they differ, remove the site.</source>
-        <translation>Là-bas, on choisit Participer. Comparez ensuite six mots par téléphone ; s’ils diffèrent, retirez le site.</translation>
+        <translation>Là-bas, on choisit «&#xa0;Rejoindre&#xa0;». Comparez ensuite six mots par téléphone&#xa0;; s’ils diffèrent, retirez le site.</translation>
     </message>
     <message>
         <source>There they choose Join. Then they wait here, until you have compared six words and confirmed.</source>
-        <translation>Là-bas, on choisit Participer. Le site attend alors ici, jusqu’à ce que vous ayez comparé six mots et confirmé.</translation>
+        <translation>Là-bas, on choisit «&#xa0;Rejoindre&#xa0;». Le site attend alors ici, jusqu’à ce que vous ayez comparé six mots et confirmé.</translation>
     </message>
 </context>
 <context>
@@ -6404,11 +6404,11 @@
     </message>
     <message>
         <source>Check before joining</source>
-        <translation>Vérifier avant de rejoindre</translation>
+        <translation>Vérifier d’abord</translation>
     </message>
     <message>
         <source>Enter the invitation first; it says where the coordinator is.</source>
-        <translation>Donnez d’abord l’invitation&#xa0;; elle dit où se trouve le coordinateur.</translation>
+        <translation>Saisissez d’abord l’invitation&#xa0;; elle dit où se trouve le coordinateur.</translation>
     </message>
     <message>
         <source>Everything except the types map is needed.</source>
@@ -6506,7 +6506,7 @@
     </message>
     <message>
         <source>Layers are numbered from the input onwards. Norm: how large the change is. Click a heading to sort.</source>
-        <translation>Les couches se comptent à partir des mots. Norme&#xa0;: ampleur de la modification. Un clic sur un en-tête trie.</translation>
+        <translation>Les couches sont numérotées à partir de l’entrée. Norme&#xa0;: ampleur de la modification. Un clic sur un en-tête trie.</translation>
     </message>
 </context>
 <context>
@@ -6646,19 +6646,19 @@
     <name>MonitorControls</name>
     <message>
         <source>0.6</source>
-        <translation>0.6</translation>
+        <translation>0,6</translation>
     </message>
     <message>
         <source>0.9</source>
-        <translation>0.9</translation>
+        <translation>0,9</translation>
     </message>
     <message>
         <source>By step</source>
-        <translation>Par pas</translation>
+        <translation>Selon les pas</translation>
     </message>
     <message>
         <source>By time</source>
-        <translation>Par temps</translation>
+        <translation>Selon le temps</translation>
     </message>
     <message>
         <source>Compare with an earlier federation…</source>
@@ -6737,11 +6737,11 @@
     </message>
     <message>
         <source>For long rounds that have closed, it contains evenly spaced steps only.</source>
-        <translation>Pour les longs tours déjà clos, une sélection régulière de pas y figure.</translation>
+        <translation>Pour les longs tours déjà clos, il ne contient que des pas régulièrement espacés.</translation>
     </message>
     <message>
         <source>Loss should go down, drift should stay low, and rank is how much can be learned. Opens the guide.</source>
-        <translation>La perte doit baisser&#xa0;; la dérive doit rester faible&#xa0;; le rang est ce qui peut être appris. Ouvre le guide.</translation>
+        <translation>La perte doit baisser&#xa0;; la dérive doit rester faible&#xa0;; le rang dit combien peut être appris. Ouvre le guide.</translation>
     </message>
     <message>
         <source>Monitor</source>
@@ -6941,11 +6941,11 @@
     <name>PageView</name>
     <message>
         <source>Guide: {page}</source>
-        <translation>Guide : {page}</translation>
+        <translation>Guide&#xa0;: {page}</translation>
     </message>
     <message>
         <source>Open this picture larger: {what}</source>
-        <translation>Agrandir cette image : {what}</translation>
+        <translation>Agrandir cette image&#xa0;: {what}</translation>
     </message>
 </context>
 <context>
@@ -7292,7 +7292,7 @@
     </message>
     <message>
         <source>The guide is in English: search for English words.</source>
-        <translation>Le guide est en anglais : cherchez des mots anglais.</translation>
+        <translation>Le guide est en anglais&#xa0;: cherchez des mots anglais.</translation>
     </message>
     <message>
         <source>Time</source>
@@ -7338,7 +7338,7 @@
     </message>
     <message>
         <source>Checks the connection to the coordinator, disk, memory and secret key. It joins nothing.</source>
-        <translation>Examine le chemin vers le coordinateur, le disque, la mémoire et la clé secrète. Rien n’est rejoint.</translation>
+        <translation>Vérifie la connexion au coordinateur, le disque, la mémoire et la clé secrète. Aucune fédération n’est rejointe.</translation>
     </message>
     <message>
         <source>Close</source>
@@ -7346,7 +7346,7 @@
     </message>
     <message>
         <source>Help from others</source>
-        <translation>Aide par d’autres</translation>
+        <translation>Se faire aider</translation>
     </message>
     <message>
         <source>Looking…</source>
@@ -7432,7 +7432,7 @@
     </message>
     <message>
         <source>Go to your decision</source>
-        <translation>À votre décision</translation>
+        <translation>Aller à votre décision</translation>
     </message>
     <message>
         <source>To {address}</source>
@@ -7634,7 +7634,7 @@
     </message>
     <message>
         <source>You enter it here, with the model and your notes, and join.</source>
-        <translation>Vous la donnez ici, avec le modèle et vos notes, et vous rejoignez.</translation>
+        <translation>Vous la saisissez ici, avec le modèle et vos notes, et rejoignez la fédération.</translation>
     </message>
 </context>
 <context>
@@ -7907,7 +7907,7 @@
     </message>
     <message>
         <source>Once connected, Rounds shows six words. Compare them with the host by phone, at a number that you already have.</source>
-        <translation>Une fois connecté, la page Tours affiche six mots. Comparez-les avec l’organisateur par téléphone, à un numéro que vous avez déjà.</translation>
+        <translation>Une fois ce site connecté, la page Tours affiche six mots. Comparez-les avec l’organisateur par téléphone, à un numéro que vous avez déjà.</translation>
     </message>
     <message>
         <source>Open a picture of the QR code</source>
@@ -8016,7 +8016,7 @@
     </message>
     <message>
         <source>Each model&apos;s score, out of 100, on test notes that were never trained on: all sites&apos; notes together, and each site&apos;s own.</source>
-        <translation>Le score de chaque modèle, sur 100, sur des notes de test qui n’ont jamais servi à l’entraînement : celles de tous les sites ensemble, et celles de chaque site.</translation>
+        <translation>Le score de chaque modèle, sur 100, sur des notes de test qui n’ont jamais servi à l’entraînement&#xa0;: celles de tous les sites ensemble, et celles de chaque site.</translation>
     </message>
     <message>
         <source>It took {time}. The full report is {path}.</source>
@@ -8051,7 +8051,7 @@
     <name>errors</name>
     <message>
         <source>--shard-base splits the base model over the processes of one site, but only one process is running. Start it under torchrun, with --nproc-per-node and the number of GPUs.</source>
-        <translation>--shard-base répartit le modèle de base entre les processus d’un site, et celui-ci est seul. Lancez-le avec torchrun, avec --nproc-per-node et le nombre de GPU.</translation>
+        <translation>--shard-base répartit le modèle de base entre les processus d’un site, mais un seul processus est en cours. Lancez-le avec torchrun, avec --nproc-per-node et le nombre de GPU.</translation>
     </message>
     <message>
         <source>A 4-bit base model needs the package bitsandbytes, which is not installed. Install fedmed-desktop[gpu], or continue without 4 bits.</source>
@@ -8123,7 +8123,7 @@
     </message>
     <message>
         <source>Another process of this site has ended or does not answer, so this one ends too. The other&apos;s last messages are above. Start torchrun again with the same --data-dir: training continues from its checkpoint.</source>
-        <translation>Un autre processus de ce site s’est terminé ou ne répond pas&#xa0;; celui-ci s’arrête donc aussi. Ce qu’il a dit auparavant figure ci-dessus. Relancez torchrun avec le même --data-dir&#xa0;: l’entraînement reprend à son point de sauvegarde.</translation>
+        <translation>Un autre processus de ce site s’est terminé ou ne répond pas&#xa0;; celui-ci s’arrête donc aussi. Les derniers messages de l’autre figurent ci-dessus. Relancez torchrun avec le même --data-dir&#xa0;: l’entraînement reprend à son point de sauvegarde.</translation>
     </message>
     <message>
         <source>Another program answers at {address}, not a coordinator. Check the address and the port with the host.</source>
@@ -8135,7 +8135,7 @@
     </message>
     <message>
         <source>Another site has already joined with the name {site}. Choose another --name, or use the data folder that this site joined with.</source>
-        <translation>Un autre site a déjà rejoint sous le nom {site}. Choisissez un autre --name, ou utilisez le dossier de données avec lequel ce site a rejoint.</translation>
+        <translation>Un autre site a déjà rejoint la fédération sous le nom {site}. Choisissez un autre --name, ou utilisez le dossier de données avec lequel ce site l’a rejointe.</translation>
     </message>
     <message>
         <source>Both sides speak version {version} of the protocol.</source>
@@ -8143,7 +8143,7 @@
     </message>
     <message>
         <source>Connections to {address} would not be encrypted. Only addresses of this computer, such as 127.0.0.1, are served without a certificate.</source>
-        <translation>Les connexions à {address} ne seraient pas chiffrées. Sans certificat, seules sont servies les adresses de cet ordinateur, telles que 127.0.0.1.</translation>
+        <translation>Les connexions à {address} ne seraient pas chiffrées. Sans certificat, le coordinateur ne peut servir que des adresses de cet ordinateur, telles que 127.0.0.1.</translation>
     </message>
     <message>
         <source>Differential privacy is computed by one process, and this site trains in several. Start it without torchrun.</source>
@@ -8151,7 +8151,7 @@
     </message>
     <message>
         <source>Differential privacy needs numbers that do not overflow, and this GPU computes in float16. Train on a GPU with bfloat16, or on the CPU.</source>
-        <translation>La confidentialité différentielle exige des nombres qui ne débordent pas, et cette carte calcule en float16. Entraînez sur une carte avec bfloat16, ou sur le CPU.</translation>
+        <translation>La confidentialité différentielle exige des nombres qui ne débordent pas, et ce GPU calcule en float16. Entraînez sur un GPU avec bfloat16, ou sur le CPU.</translation>
     </message>
     <message>
         <source>Directions were not compared, as there are only {updates} updates: three are needed.</source>
@@ -8159,27 +8159,27 @@
     </message>
     <message>
         <source>Each whole site is hidden by differential privacy: epsilon {epsilon} (delta {delta}) in all rounds together, the smaller the better. Each site adds its share of the noise to what it masks, so that nobody sees it without. All sites count the same. With {sites} sites the noise of a round is about {times} times as large as their mean update can be.</source>
-        <translation>Chaque site entier est caché par la confidentialité différentielle&#xa0;: epsilon {epsilon} (delta {delta}) pour tous les tours ensemble&#xa0;; plus il est petit, mieux c’est. Chaque site ajoute sa part du bruit à ce qu’il masque, de sorte que personne ne le voit sans. Tous les sites comptent autant. Avec {sites} sites, le bruit d’un tour est environ {times} fois plus grand que ne peut l’être leur mise à jour moyenne.</translation>
+        <translation>Chaque site entier est caché par la confidentialité différentielle&#xa0;: epsilon {epsilon} (delta {delta}) pour tous les tours ensemble&#xa0;; plus il est petit, mieux c’est. Chaque site ajoute sa part du bruit à ce qu’il masque, de sorte que personne ne le voit sans bruit. Tous les sites comptent de la même façon. Avec {sites} sites, le bruit d’un tour est environ {times} fois plus grand que ne peut l’être leur mise à jour moyenne.</translation>
     </message>
     <message>
         <source>Each whole site is hidden by differential privacy: epsilon {epsilon} (delta {delta}) in all rounds together, the smaller the better. Each site adds its share of the noise to what it masks, so that nobody sees it without. All sites count the same. With {sites} sites the noise of a round is about {times} times as large as their mean update can be: expect to learn slowly, and little.</source>
-        <translation>Chaque site entier est caché par la confidentialité différentielle&#xa0;: epsilon {epsilon} (delta {delta}) pour tous les tours ensemble&#xa0;; plus il est petit, mieux c’est. Chaque site ajoute sa part du bruit à ce qu’il masque, de sorte que personne ne le voit sans. Tous les sites comptent autant. Avec {sites} sites, le bruit d’un tour est environ {times} fois plus grand que ne peut l’être leur mise à jour moyenne&#xa0;: attendez-vous à un apprentissage lent et limité.</translation>
+        <translation>Chaque site entier est caché par la confidentialité différentielle&#xa0;: epsilon {epsilon} (delta {delta}) pour tous les tours ensemble&#xa0;; plus il est petit, mieux c’est. Chaque site ajoute sa part du bruit à ce qu’il masque, de sorte que personne ne le voit sans bruit. Tous les sites comptent de la même façon. Avec {sites} sites, le bruit d’un tour est environ {times} fois plus grand que ne peut l’être leur mise à jour moyenne&#xa0;: attendez-vous à un apprentissage lent et limité.</translation>
     </message>
     <message>
         <source>Each whole site is hidden by differential privacy: epsilon {epsilon} (delta {delta}) in all rounds together, the smaller the better. Each site adds its share of the noise to what it masks, so that nobody sees it without. All sites count the same. With {sites} sites the noise of a round is about {times} times as large as their mean update can be: most likely nothing would be learned.</source>
-        <translation>Chaque site entier est caché par la confidentialité différentielle&#xa0;: epsilon {epsilon} (delta {delta}) pour tous les tours ensemble&#xa0;; plus il est petit, mieux c’est. Chaque site ajoute sa part du bruit à ce qu’il masque, de sorte que personne ne le voit sans. Tous les sites comptent autant. Avec {sites} sites, le bruit d’un tour est environ {times} fois plus grand que ne peut l’être leur mise à jour moyenne&#xa0;: très probablement, rien ne serait appris.</translation>
+        <translation>Chaque site entier est caché par la confidentialité différentielle&#xa0;: epsilon {epsilon} (delta {delta}) pour tous les tours ensemble&#xa0;; plus il est petit, mieux c’est. Chaque site ajoute sa part du bruit à ce qu’il masque, de sorte que personne ne le voit sans bruit. Tous les sites comptent de la même façon. Avec {sites} sites, le bruit d’un tour est environ {times} fois plus grand que ne peut l’être leur mise à jour moyenne&#xa0;: très probablement, rien ne serait appris.</translation>
     </message>
     <message>
         <source>Each whole site is hidden by differential privacy: epsilon {epsilon} (delta {delta}) in all rounds together, the smaller the better. The coordinator adds the noise and sees every update as it is. All sites count the same. With {sites} sites the noise of a round is about {times} times as large as their mean update can be.</source>
-        <translation>Chaque site entier est caché par la confidentialité différentielle&#xa0;: epsilon {epsilon} (delta {delta}) pour tous les tours ensemble&#xa0;; plus il est petit, mieux c’est. Le coordinateur ajoute le bruit et voit chaque mise à jour telle qu’elle est. Tous les sites comptent autant. Avec {sites} sites, le bruit d’un tour est environ {times} fois plus grand que ne peut l’être leur mise à jour moyenne.</translation>
+        <translation>Chaque site entier est caché par la confidentialité différentielle&#xa0;: epsilon {epsilon} (delta {delta}) pour tous les tours ensemble&#xa0;; plus il est petit, mieux c’est. Le coordinateur ajoute le bruit et voit chaque mise à jour telle qu’elle est. Tous les sites comptent de la même façon. Avec {sites} sites, le bruit d’un tour est environ {times} fois plus grand que ne peut l’être leur mise à jour moyenne.</translation>
     </message>
     <message>
         <source>Each whole site is hidden by differential privacy: epsilon {epsilon} (delta {delta}) in all rounds together, the smaller the better. The coordinator adds the noise and sees every update as it is. All sites count the same. With {sites} sites the noise of a round is about {times} times as large as their mean update can be: expect to learn slowly, and little.</source>
-        <translation>Chaque site entier est caché par la confidentialité différentielle&#xa0;: epsilon {epsilon} (delta {delta}) pour tous les tours ensemble&#xa0;; plus il est petit, mieux c’est. Le coordinateur ajoute le bruit et voit chaque mise à jour telle qu’elle est. Tous les sites comptent autant. Avec {sites} sites, le bruit d’un tour est environ {times} fois plus grand que ne peut l’être leur mise à jour moyenne&#xa0;: attendez-vous à un apprentissage lent et limité.</translation>
+        <translation>Chaque site entier est caché par la confidentialité différentielle&#xa0;: epsilon {epsilon} (delta {delta}) pour tous les tours ensemble&#xa0;; plus il est petit, mieux c’est. Le coordinateur ajoute le bruit et voit chaque mise à jour telle qu’elle est. Tous les sites comptent de la même façon. Avec {sites} sites, le bruit d’un tour est environ {times} fois plus grand que ne peut l’être leur mise à jour moyenne&#xa0;: attendez-vous à un apprentissage lent et limité.</translation>
     </message>
     <message>
         <source>Each whole site is hidden by differential privacy: epsilon {epsilon} (delta {delta}) in all rounds together, the smaller the better. The coordinator adds the noise and sees every update as it is. All sites count the same. With {sites} sites the noise of a round is about {times} times as large as their mean update can be: most likely nothing would be learned.</source>
-        <translation>Chaque site entier est caché par la confidentialité différentielle&#xa0;: epsilon {epsilon} (delta {delta}) pour tous les tours ensemble&#xa0;; plus il est petit, mieux c’est. Le coordinateur ajoute le bruit et voit chaque mise à jour telle qu’elle est. Tous les sites comptent autant. Avec {sites} sites, le bruit d’un tour est environ {times} fois plus grand que ne peut l’être leur mise à jour moyenne&#xa0;: très probablement, rien ne serait appris.</translation>
+        <translation>Chaque site entier est caché par la confidentialité différentielle&#xa0;: epsilon {epsilon} (delta {delta}) pour tous les tours ensemble&#xa0;; plus il est petit, mieux c’est. Le coordinateur ajoute le bruit et voit chaque mise à jour telle qu’elle est. Tous les sites comptent de la même façon. Avec {sites} sites, le bruit d’un tour est environ {times} fois plus grand que ne peut l’être leur mise à jour moyenne&#xa0;: très probablement, rien ne serait appris.</translation>
     </message>
     <message>
         <source>Files in the folder that are not read as notes: {count} ({names}). If they are notes, put them into a format that is read, or into a separate folder.</source>
@@ -8191,7 +8191,7 @@
     </message>
     <message>
         <source>Give --bundle-in and --bundle-out together: the file that came from the host, and the file that goes back.</source>
-        <translation>--bundle-in et --bundle-out vont ensemble&#xa0;: ce qui est venu de l’organisateur, et ce qui lui revient.</translation>
+        <translation>Donnez --bundle-in et --bundle-out ensemble&#xa0;: le fichier venu de l’organisateur, et celui qui lui revient.</translation>
     </message>
     <message>
         <source>Give either an invitation or the address of a coordinator on this computer, not both.</source>
@@ -8263,11 +8263,11 @@
     </message>
     <message>
         <source>No CUDA device was found. Check the driver, or train on the CPU.</source>
-        <translation>Aucun appareil CUDA n’a été trouvé. Vérifiez le pilote, ou entraînez sur le CPU.</translation>
+        <translation>Aucun périphérique CUDA n’a été trouvé. Vérifiez le pilote, ou entraînez sur le CPU.</translation>
     </message>
     <message>
         <source>No GPU was found that the program can use. Training runs on the processor, which takes many times longer. Small models and the demonstration work well.</source>
-        <translation>Aucun que le programme puisse utiliser n’a été trouvé. L’entraînement se fait sur le processeur, ce qui prend beaucoup plus de temps. Les petits modèles et la démonstration fonctionnent bien.</translation>
+        <translation>Aucun GPU que le programme puisse utiliser n’a été trouvé. L’entraînement se fait sur le processeur, ce qui prend beaucoup plus de temps. Les petits modèles et la démonstration fonctionnent bien.</translation>
     </message>
     <message>
         <source>No QR code can be made out in this picture. Take one that shows the whole code, sharp and straight from the front; or paste the line instead.</source>
@@ -8363,7 +8363,7 @@
     </message>
     <message>
         <source>Notes without any label: {count}. A task learns from them only if they were annotated for it and nothing was found.</source>
-        <translation>Notes sans aucune annotation : {count}. Une tâche n’en apprend que si elles ont été annotées pour elle sans que rien y soit trouvé.</translation>
+        <translation>Notes sans aucune annotation&#xa0;: {count}. Une tâche n’en apprend que si elles ont été annotées pour elle sans que rien y soit trouvé.</translation>
     </message>
     <message>
         <source>Nothing can be written in {path}. Choose another folder.</source>
@@ -8375,7 +8375,7 @@
     </message>
     <message>
         <source>Nothing is trained, because too little of the privacy budget is left: {spent} of epsilon {epsilon} is spent, and {steps} more steps would need so much noise that nothing could be learned. This site can take part with more notes, or in a federation with fewer rounds or steps, or with a larger epsilon.</source>
-        <translation>Rien n’est entraîné&#xa0;: du budget de confidentialité, epsilon {epsilon}, {spent} est consommé, et {steps} pas de plus ne seraient possibles qu’avec tant de bruit que rien ne pourrait être appris. Ce site peut participer avec davantage de notes, ou dans une fédération avec moins de tours ou de pas, ou avec un epsilon plus grand.</translation>
+        <translation>Rien n’est entraîné, car il reste trop peu du budget de confidentialité&#xa0;: {spent} sur epsilon {epsilon} est consommé, et {steps} pas de plus demanderaient tant de bruit que rien ne pourrait être appris. Ce site peut participer avec davantage de notes, ou dans une fédération avec moins de tours ou de pas, ou avec un epsilon plus grand.</translation>
     </message>
     <message>
         <source>Nothing leaves this site until the policy in {path} is right: {key}: {reason}.</source>
@@ -8407,7 +8407,7 @@
     </message>
     <message>
         <source>Patients or documents in the training notes that are in the validation or test notes too: {count}. What is measured on those has no noise, so they would not be protected. Nothing is trained. Split the notes so that all of a patient&apos;s or a document&apos;s stay together (--check-notes NOTES --split-into FOLDER).</source>
-        <translation>Patients ou documents des notes d’entraînement présents aussi dans les notes de validation ou de test&#xa0;: {count}. Ce qui est mesuré sur celles-ci n’a pas de bruit&#xa0;; ils ne seraient donc pas protégés. Rien n’est entraîné. Répartissez les notes sans en séparer aucun (--check-notes NOTES --split-into FOLDER).</translation>
+        <translation>Patients ou documents des notes d’entraînement présents aussi dans les notes de validation ou de test&#xa0;: {count}. Ce qui est mesuré sur celles-ci n’a pas de bruit&#xa0;; ils ne seraient donc pas protégés. Rien n’est entraîné. Répartissez les notes en gardant ensemble toutes celles d’un même patient ou document (--check-notes NOTES --split-into FOLDER).</translation>
     </message>
     <message>
         <source>Port {port} and those after it are used by other programs on this computer. Choose another.</source>
@@ -8443,7 +8443,7 @@
     </message>
     <message>
         <source>Round {round} cannot be carried by removable medium: its updates are masked, and for that all sites exchange messages several times. Connect this site, or ask the host for a federation without secure aggregation.</source>
-        <translation>Le tour {round} est masqué, et tous les sites doivent y échanger plusieurs fois, ce qui ne passe pas par un support amovible. Connectez ce site, ou demandez à l’organisateur une fédération sans agrégation sécurisée.</translation>
+        <translation>Le tour {round} ne peut pas passer par un support amovible&#xa0;: ses mises à jour sont masquées, et tous les sites échangent pour cela plusieurs messages. Connectez ce site, ou demandez à l’organisateur une fédération sans agrégation sécurisée.</translation>
     </message>
     <message>
         <source>Round {round} cannot be closed: it has {updates} of the {quorum} updates that it needs.</source>
@@ -8475,19 +8475,19 @@
     </message>
     <message>
         <source>Sites download the adapter of round {round} in full (float32), because its ranks differ from those of the adapter before it. There is nothing to do.</source>
-        <translation>L’adaptateur du tour {round} a d’autres rangs que le précédent&#xa0;; il n’y a donc pas de différence en moins de bits&#xa0;: les sites le récupèrent en float32. Il n’y a rien à faire.</translation>
+        <translation>Les sites récupèrent l’adaptateur du tour {round} en entier (float32), car ses rangs diffèrent de ceux du précédent. Il n’y a rien à faire.</translation>
     </message>
     <message>
         <source>Sites download the adapter of round {round} in full (float32): in fewer bits it would have lost {percent} % of what the round changed, and the limit is {most} %. If that happens every round, choose a larger transfer.dtype, or take out transfer.down.</source>
-        <translation>Les sites récupèrent l’adaptateur du tour {round} en float32&#xa0;: avec moins de bits, il aurait perdu {percent}&#xa0;% de ce que le tour a changé, et la limite est de {most}&#xa0;%. Si cela arrive à chaque tour, choisissez un transfer.dtype plus grand, ou retirez transfer.down.</translation>
+        <translation>Les sites récupèrent l’adaptateur du tour {round} en entier (float32)&#xa0;: avec moins de bits, il aurait perdu {percent}&#xa0;% de ce que le tour a changé, et la limite est de {most}&#xa0;%. Si cela arrive à chaque tour, choisissez un transfer.dtype plus grand, ou retirez transfer.down.</translation>
     </message>
     <message>
         <source>Some pieces of the notes are too long and are left out: {pieces}. They do not fit into {tokens} tokens, even when cut as small as makes sense; nothing is learned from them, and what they contain counts as missed. Shorten them, or ask the host for a larger max_tokens.</source>
-        <translation>Morceaux de notes trop longs pour être lus d’un coup&#xa0;: {pieces}. Ils ne tiennent pas dans {tokens} tokens, même coupés aussi court qu’il est raisonnable&#xa0;; ils ne sont donc pas appris, et ce qu’ils contiennent compte comme manqué. Raccourcissez-les, ou demandez à l’organisateur un max_tokens plus grand.</translation>
+        <translation>Morceaux de notes trop longs, donc omis&#xa0;: {pieces}. Ils ne tiennent pas dans {tokens} tokens, même coupés aussi court qu’il est raisonnable&#xa0;; rien n’en est appris, et ce qu’ils contiennent compte comme manqué. Raccourcissez-les, ou demandez à l’organisateur un max_tokens plus grand.</translation>
     </message>
     <message>
         <source>Something stands between this site and the coordinator: the encryption key on the line is {found}, the coordinator&apos;s own is {expected}. Nothing was sent. If your network inspects encrypted traffic, ask its administrators to exempt this address.</source>
-        <translation>Quelqu’un s’est interposé entre ce site et le coordinateur&#xa0;: la clé de chiffrement sur la ligne est {found}, celle du coordinateur est {expected}. Rien n’a été envoyé. Si votre réseau inspecte le trafic chiffré, demandez à ses administrateurs d’en exempter cette adresse.</translation>
+        <translation>Quelque chose s’interpose entre ce site et le coordinateur&#xa0;: la clé de chiffrement sur la ligne est {found}, celle du coordinateur est {expected}. Rien n’a été envoyé. Si votre réseau inspecte le trafic chiffré, demandez à ses administrateurs d’en exempter cette adresse.</translation>
     </message>
     <message>
         <source>Something unexpected went wrong in the program ({kind}). Nothing was sent because of it. Start the program again; if this happens again, send the log file to the person who supports the program.</source>
@@ -8495,7 +8495,7 @@
     </message>
     <message>
         <source>That is a guess: the federation&apos;s own settings are not known before this site has joined. These are usual ones: batch size {batch}, up to {tokens} tokens per example, rank {rank}.</source>
-        <translation>C’est une estimation&#xa0;: les réglages de la fédération ne sont pas connus avant que ce site ait rejoint. En voici d’habituels&#xa0;: lots de {batch}, jusqu’à {tokens} tokens par exemple, rang {rank}.</translation>
+        <translation>C’est une estimation&#xa0;: les réglages de la fédération ne sont pas connus avant que ce site l’ait rejointe. En voici d’habituels&#xa0;: lots de {batch}, jusqu’à {tokens} tokens par exemple, rang {rank}.</translation>
     </message>
     <message>
         <source>That is for the federation&apos;s own settings: batch size {batch}, up to {tokens} tokens per example, rank {rank}.</source>
@@ -8503,7 +8503,7 @@
     </message>
     <message>
         <source>That was more in a minute than a host can mean. Wait a minute, then go on.</source>
-        <translation>C’était plus en une minute qu’un organisateur ne peut vouloir. Attendez une minute, puis continuez.</translation>
+        <translation>Il y a eu plus de demandes en une minute qu’un organisateur ne peut en faire. Attendez une minute, puis continuez.</translation>
     </message>
     <message>
         <source>The QR code in this picture is not an invitation&apos;s. Use the one that the host gave you.</source>
@@ -8555,7 +8555,7 @@
     </message>
     <message>
         <source>The adapter&apos;s bytes are not in the one form that fedmed-desktop writes, so its hash cannot be compared. Save it again with fedmed-desktop.</source>
-        <translation>Les octets de l’adaptateur n’ont pas la forme unique qu’écrit fedmed-desktop&#xa0;; son empreinte est donc inutilisable. Enregistrez-le à nouveau avec fedmed-desktop.</translation>
+        <translation>Les octets de l’adaptateur n’ont pas la seule forme qu’écrit fedmed-desktop&#xa0;; son empreinte ne peut donc pas être comparée. Enregistrez-le à nouveau avec fedmed-desktop.</translation>
     </message>
     <message>
         <source>The adapter&apos;s header claims {size} bytes; at most {limit} are allowed. The file is damaged or not a safetensors file; download it again.</source>
@@ -8583,7 +8583,7 @@
     </message>
     <message>
         <source>The administrator of this computer provides the secret key of the folder {path}, but did not at this start. Start the program as a service again, or name the key&apos;s file in FEDMED_SITE_KEY_FILE (for a coordinator: FEDMED_COORDINATOR_KEY_FILE).</source>
-        <translation>La clé secrète du dossier {path} est donnée par l’administrateur de cet ordinateur, mais pas à ce démarrage. Redémarrez-le comme service, ou nommez le fichier de la clé dans FEDMED_SITE_KEY_FILE (pour un coordinateur&#xa0;: FEDMED_COORDINATOR_KEY_FILE).</translation>
+        <translation>La clé secrète du dossier {path} est donnée par l’administrateur de cet ordinateur, mais ne l’a pas été à ce démarrage. Redémarrez le programme comme service, ou nommez le fichier de la clé dans FEDMED_SITE_KEY_FILE (pour un coordinateur&#xa0;: FEDMED_COORDINATOR_KEY_FILE).</translation>
     </message>
     <message>
         <source>The audit file {path} cannot be read: {reason}. Check the path and its permissions.</source>
@@ -8603,7 +8603,7 @@
     </message>
     <message>
         <source>The base model here has another chat template than the federation&apos;s. Copy tokenizer_config.json and chat_template.jinja from the host&apos;s model folder.</source>
-        <translation>Le modèle de base a ici un autre modèle de conversation (chat template) que celui de la fédération. Prenez tokenizer_config.json et chat_template.jinja là où l’organisateur les a pris.</translation>
+        <translation>Le modèle de base a ici un autre modèle de conversation (chat template) que celui de la fédération. Copiez tokenizer_config.json et chat_template.jinja depuis le dossier du modèle de l’organisateur.</translation>
     </message>
     <message>
         <source>The base model uses the adapter&apos;s module {name} in a way in which single notes cannot be told apart, so nobody can say how much one note changes. Nothing has left. Choose another base model, or a federation without differential privacy.</source>
@@ -8643,7 +8643,7 @@
     </message>
     <message>
         <source>The computer at {address} accepts the connection but sends nothing. A firewall may be holding back WebSocket connections: ask the people who run this network to let them through.</source>
-        <translation>Quelque chose répond à {address}, puis ne dit plus rien. Un pare-feu retient peut-être ce qu’il ne connaît pas&#xa0;: demandez aux responsables de ce réseau de laisser passer les connexions WebSocket vers cette adresse.</translation>
+        <translation>L’ordinateur à l’adresse {address} accepte la connexion mais n’envoie rien. Un pare-feu retient peut-être les connexions WebSocket&#xa0;: demandez aux responsables de ce réseau de les laisser passer.</translation>
     </message>
     <message>
         <source>The computer at {host} answers, but no program listens on port {port}. Ask the host whether the coordinator is running, and whether the port is right.</source>
@@ -8663,7 +8663,7 @@
     </message>
     <message>
         <source>The connection to {address} was cut off at once. Either the program there does not encrypt connections: check the address with the host. Or a firewall closes connections that it cannot inspect: ask the people who run this network not to inspect connections to this address.</source>
-        <translation>La connexion à {address} a été coupée aussitôt. Ou bien le programme qui s’y trouve ne chiffre pas les connexions&#xa0;: vérifiez l’adresse avec l’organisateur. Ou bien un pare-feu met fin à ce qu’il ne peut pas lire&#xa0;: demandez aux responsables de ce réseau de ne pas inspecter les connexions vers cette adresse.</translation>
+        <translation>La connexion à {address} a été coupée aussitôt. Ou bien le programme qui s’y trouve ne chiffre pas les connexions&#xa0;: vérifiez l’adresse avec l’organisateur. Ou bien un pare-feu ferme les connexions qu’il ne peut pas inspecter&#xa0;: demandez aux responsables de ce réseau de ne pas inspecter les connexions vers cette adresse.</translation>
     </message>
     <message>
         <source>The connection to {address} was lost before the coordinator answered. Look whether it was done, once the connection is back; asking again does no harm.</source>
@@ -8675,11 +8675,11 @@
     </message>
     <message>
         <source>The coordinator already stores {held} bytes from this site in this round, and accepts at most {limit}. The site takes part again in the next round; if this happens again, tell the host.</source>
-        <translation>Le coordinateur garde déjà {held} octets de ce site dans ce tour, et n’en prend pas plus de {limit}. Le site participera à nouveau au prochain tour&#xa0;; si cela se reproduit, prévenez l’organisateur.</translation>
+        <translation>Le coordinateur garde déjà {held} octets de ce site dans ce tour, et en accepte au plus {limit}. Le site participera à nouveau au prochain tour&#xa0;; si cela se reproduit, prévenez l’organisateur.</translation>
     </message>
     <message>
         <source>The coordinator asked for the steps of secure aggregation in the wrong order. Nothing was revealed.</source>
-        <translation>Le coordinateur demande une étape de l’agrégation sécurisée avant celle qui vient d’abord. Rien n’a été divulgué.</translation>
+        <translation>Le coordinateur a demandé les étapes de l’agrégation sécurisée dans le mauvais ordre. Rien n’a été divulgué.</translation>
     </message>
     <message>
         <source>The coordinator asks to open a second sum in the same round. This site has agreed to another one, and from two together a single update could be worked out. Nothing was revealed.</source>
@@ -8711,11 +8711,11 @@
     </message>
     <message>
         <source>The coordinator could not be started: {reason}.</source>
-        <translation>Le coordinateur n’a pas pu démarrer : {reason}.</translation>
+        <translation>Le coordinateur n’a pas pu démarrer&#xa0;: {reason}.</translation>
     </message>
     <message>
         <source>The coordinator could not carry out the command: {reason}. Its log says more.</source>
-        <translation>Le coordinateur n’a pas pu le faire&#xa0;: {reason}. Son journal en dit plus.</translation>
+        <translation>Le coordinateur n’a pas pu exécuter la commande&#xa0;: {reason}. Son journal en dit plus.</translation>
     </message>
     <message>
         <source>The coordinator could not prove that it owns its key (fingerprint {found}). Nothing was sent. Tell the host.</source>
@@ -8723,7 +8723,7 @@
     </message>
     <message>
         <source>The coordinator does not answer to the name in {address}. Ask its host to start it with --public-address {host}; this site keeps trying.</source>
-        <translation>Le coordinateur ne se connaît pas sous le nom indiqué dans {address}. Demandez à son organisateur de le démarrer avec --public-address {host}&#xa0;; ce site continue d’essayer.</translation>
+        <translation>Le coordinateur ne répond pas au nom indiqué dans {address}. Demandez à son organisateur de le démarrer avec --public-address {host}&#xa0;; ce site continue d’essayer.</translation>
     </message>
     <message>
         <source>The coordinator has the fingerprint {fingerprint}. Only an invitation can tell whether it is the right coordinator: ask the host for one.</source>
@@ -8751,7 +8751,7 @@
     </message>
     <message>
         <source>The coordinator sends only {speed} Mbit/s to this computer. With an adapter of {size} (rank {rank}), download and upload take about this many minutes per round: {minutes}. Tell the host, who can choose longer deadlines or a smaller rank; or use a faster connection.</source>
-        <translation>Le coordinateur n’envoie que {speed} Mbit/s à cet ordinateur. Avec un adaptateur de {size} (rang {rank}), l’aller-retour prend dans un tour à peu près ce nombre de minutes&#xa0;: {minutes}. Prévenez l’organisateur, qui peut choisir des délais plus longs ou un rang plus petit&#xa0;; ou utilisez une connexion plus rapide.</translation>
+        <translation>Le coordinateur n’envoie que {speed} Mbit/s à cet ordinateur. Avec un adaptateur de {size} (rang {rank}), l’aller-retour prend à peu près ce nombre de minutes par tour&#xa0;: {minutes}. Prévenez l’organisateur, qui peut choisir des délais plus longs ou un rang plus petit&#xa0;; ou utilisez une connexion plus rapide.</translation>
     </message>
     <message>
         <source>The coordinator sends {speed} Mbit/s or more to this computer.</source>
@@ -8759,15 +8759,15 @@
     </message>
     <message>
         <source>The coordinator sends {speed} Mbit/s or more to this computer. With an adapter of {size} (rank {rank}), download and upload take about this many minutes per round: {minutes}.</source>
-        <translation>Le coordinateur envoie {speed} Mbit/s ou plus à cet ordinateur. Avec un adaptateur de {size} (rang {rank}), l’aller-retour prend dans un tour à peu près ce nombre de minutes&#xa0;: {minutes}.</translation>
+        <translation>Le coordinateur envoie {speed} Mbit/s ou plus à cet ordinateur. Avec un adaptateur de {size} (rang {rank}), l’aller-retour prend à peu près ce nombre de minutes par tour&#xa0;: {minutes}.</translation>
     </message>
     <message>
         <source>The coordinator sends {speed} Mbit/s or more to this computer. With an adapter of {size} (rank {rank}), download and upload take less than a minute per round.</source>
-        <translation>Le coordinateur envoie {speed} Mbit/s ou plus à cet ordinateur. Avec un adaptateur de {size} (rang {rank}), l’aller-retour prend moins d’une minute dans un tour.</translation>
+        <translation>Le coordinateur envoie {speed} Mbit/s ou plus à cet ordinateur. Avec un adaptateur de {size} (rang {rank}), l’aller-retour prend moins d’une minute par tour.</translation>
     </message>
     <message>
         <source>The coordinator with the folder {path} stopped before it had carried out the command. Start it, and try again.</source>
-        <translation>Le coordinateur du dossier {path} s’est arrêté avant d’avoir fini. Démarrez-le, et réessayez.</translation>
+        <translation>Le coordinateur du dossier {path} s’est arrêté avant d’avoir exécuté la commande. Démarrez-le, et réessayez.</translation>
     </message>
     <message>
         <source>The corpus {corpus} is not bundled. Give the folder that contains it with --data.</source>
@@ -8811,7 +8811,7 @@
     </message>
     <message>
         <source>The federation has gone on meanwhile: it is at round {round}, attempt {attempt}. Look at it, then decide again.</source>
-        <translation>La fédération a avancé entre-temps&#xa0;: elle en est au tour {round}, essai {attempt}. Regardez, puis décidez de nouveau.</translation>
+        <translation>La fédération a avancé entre-temps&#xa0;: elle en est au tour {round}, tentative {attempt}. Regardez, puis décidez de nouveau.</translation>
     </message>
     <message>
         <source>The federation is not paused.</source>
@@ -8843,7 +8843,7 @@
     </message>
     <message>
         <source>The folder {path} belongs to a federation with another specification. Choose another --data-dir, or use the specification that it was started with.</source>
-        <translation>Le dossier {path} appartient à une fédération d’une autre spécification. Choisissez un autre --data-dir, ou utilisez la spécification avec laquelle elle a commencé.</translation>
+        <translation>Le dossier {path} appartient à une fédération qui a une autre spécification. Choisissez un autre --data-dir, ou utilisez la spécification avec laquelle elle a commencé.</translation>
     </message>
     <message>
         <source>The folder {path} belongs to another account, which could take the secret key out of it. Choose another --data-dir, or sign in with that account.</source>
@@ -8859,7 +8859,7 @@
     </message>
     <message>
         <source>The folder {path} is in use, but no coordinator there accepts commands: it may be an earlier version, or about to stop. Stop it and try again, or look at its log.</source>
-        <translation>Le dossier {path} est utilisé, mais aucun coordinateur n’y répond à la demande&#xa0;: il est peut-être d’une version antérieure, ou sur le point de s’arrêter. Arrêtez-le et réessayez, ou consultez son journal.</translation>
+        <translation>Le dossier {path} est utilisé, mais aucun coordinateur n’y accepte de commandes&#xa0;: il est peut-être d’une version antérieure, ou sur le point de s’arrêter. Arrêtez-le et réessayez, ou consultez son journal.</translation>
     </message>
     <message>
         <source>The host has shut out {site}, or has let in another key under this name. If that is a mistake, ask the host for a new invitation.</source>
@@ -8875,7 +8875,7 @@
     </message>
     <message>
         <source>The invitation of {site} has been used already; each one lets in one site, once. Join with the data folder that used it. If that was not you, tell the host at once, who can revoke {site}.</source>
-        <translation>L’invitation de {site} a déjà été utilisée&#xa0;; chacune admet un seul site, une seule fois. Rejoignez avec le dossier de données qui l’a utilisée. Si ce n’était pas vous, prévenez aussitôt l’organisateur, qui peut révoquer {site}.</translation>
+        <translation>L’invitation de {site} a déjà été utilisée&#xa0;; chacune admet un seul site, une seule fois. Rejoignez la fédération avec le dossier de données qui l’a utilisée. Si ce n’était pas vous, prévenez aussitôt l’organisateur, qui peut révoquer {site}.</translation>
     </message>
     <message>
         <source>The key in {key} does not belong to the certificate in {path}. Give the key that the certificate was requested with.</source>
@@ -8927,15 +8927,15 @@
     </message>
     <message>
         <source>The model in {path} cannot be adapted: its layers have names like {name}, without the prefix of a whole model, so it was saved without its head. Choose the whole model, saved by transformers&apos; AutoModelForCausalLM.</source>
-        <translation>Le modèle dans {path} ne peut pas être adapté&#xa0;: ses couches ont des noms comme {name}, sans la partie du modèle devant&#xa0;; il a donc été enregistré sans sa tête. Choisissez le modèle entier, enregistré par AutoModelForCausalLM de transformers.</translation>
+        <translation>Le modèle dans {path} ne peut pas être adapté&#xa0;: ses couches ont des noms comme {name}, sans le préfixe d’un modèle entier&#xa0;; il a donc été enregistré sans sa tête. Choisissez le modèle entier, enregistré par AutoModelForCausalLM de transformers.</translation>
     </message>
     <message>
         <source>The model in {path} cannot be adapted: its weights are already quantised ({method}). Choose the same model with 16- or 32-bit weights; each site may still load it in 4 bits (--nf4).</source>
-        <translation>Le modèle dans {path} ne peut pas être adapté&#xa0;: ses poids sont déjà quantifiés ({method}). Choisissez le même modèle en nombres de 16 ou 32 bits&#xa0;; chaque site peut tout de même le charger en 4 bits (--nf4).</translation>
+        <translation>Le modèle dans {path} ne peut pas être adapté&#xa0;: ses poids sont déjà quantifiés ({method}). Choisissez le même modèle avec des poids de 16 ou 32 bits&#xa0;; chaque site peut tout de même le charger en 4 bits (--nf4).</translation>
     </message>
     <message>
         <source>The model in {path} cannot be adapted: the layers of {kind} models are of the type Conv1D instead of linear layers (torch&apos;s Linear). Choose another base model.</source>
-        <translation>Le modèle dans {path} ne peut pas être adapté&#xa0;: les couches des modèles {kind} ne sont pas des couches linéaires (Linear de torch) mais d’un genre à part (Conv1D). Choisissez un autre modèle de base.</translation>
+        <translation>Le modèle dans {path} ne peut pas être adapté&#xa0;: les couches des modèles {kind} sont du type Conv1D, et non des couches linéaires (Linear de torch). Choisissez un autre modèle de base.</translation>
     </message>
     <message>
         <source>The model in {path} cannot be adapted: {kind} models have an encoder and a decoder. Choose a causal language model, which continues a text.</source>
@@ -8943,7 +8943,7 @@
     </message>
     <message>
         <source>The model in {path} cannot be adapted: {kind} models keep what they have read in an internal state of a special kind, which this program cannot continue from when it scores notes. Choose a base model with attention, such as Llama, Qwen, Gemma, Mistral, Phi or Granite.</source>
-        <translation>Le modèle dans {path} ne peut pas être adapté&#xa0;: les modèles {kind} gardent ce qu’ils ont lu dans un état propre, que ce programme ne peut pas prolonger quand il évalue des notes. Choisissez un modèle de base à attention, tel que Llama, Qwen, Gemma, Mistral, Phi ou Granite.</translation>
+        <translation>Le modèle dans {path} ne peut pas être adapté&#xa0;: les modèles {kind} gardent ce qu’ils ont lu dans un état interne particulier, que ce programme ne peut pas prolonger quand il évalue des notes. Choisissez un modèle de base à attention, tel que Llama, Qwen, Gemma, Mistral, Phi ou Granite.</translation>
     </message>
     <message>
         <source>The model in {path} cannot be adapted: {kind} models read text in both directions, so during training they would see the answer that they should learn. Choose a causal language model, which continues a text.</source>
@@ -8963,11 +8963,11 @@
     </message>
     <message>
         <source>The model in {path} cannot be loaded: {reason}. Choose the folder of a language model that this version supports, in Hugging Face&apos;s format.</source>
-        <translation>Le modèle dans {path} ne peut pas être chargé&#xa0;: {reason}. Choisissez le dossier d’un modèle de langage que cette version prend en charge, sous la forme de Hugging Face.</translation>
+        <translation>Le modèle dans {path} ne peut pas être chargé&#xa0;: {reason}. Choisissez le dossier d’un modèle de langage que cette version prend en charge, au format de Hugging Face.</translation>
     </message>
     <message>
         <source>The model in {path} comes with its own code, which is never run. Choose a model that the transformers library supports by itself.</source>
-        <translation>Le modèle dans {path} est livré avec un programme à lui, qui n’est jamais exécuté. Choisissez un modèle que la bibliothèque transformers connaît d’elle-même.</translation>
+        <translation>Le modèle dans {path} est livré avec son propre code, qui n’est jamais exécuté. Choisissez un modèle que la bibliothèque transformers prend en charge d’elle-même.</translation>
     </message>
     <message>
         <source>The model in {path} has no linear layers inside decoder blocks, so it cannot be adapted. Choose another base model.</source>
@@ -8991,7 +8991,7 @@
     </message>
     <message>
         <source>The model&apos;s loss {moment} is not a number: training has diverged, here or at another site. Ask the coordinator&apos;s host for a smaller learning rate.</source>
-        <translation>La perte du modèle {moment} n’est pas un nombre&#xa0;: l’entraînement a divergé, ici ou sur un autre site. Demandez à l’organisateur du coordinateur un taux d’apprentissage plus petit.</translation>
+        <translation>La perte du modèle {moment} n’est pas un nombre&#xa0;: l’entraînement a divergé, ici ou sur un autre site. Demandez à l’organisateur un taux d’apprentissage plus petit.</translation>
     </message>
     <message>
         <source>The module {name} has shape {left} in one adapter and {right} in another. Use adapters made for the same base model.</source>
@@ -9039,7 +9039,7 @@
     </message>
     <message>
         <source>The notes have labels for none of the tasks of {name}: {tasks}. Annotate them, or check that the labels are where the program looks for them.</source>
-        <translation>Les notes ne sont annotées pour aucune des tâches de {name}&#xa0;: {tasks}. Annotez-les, ou vérifiez que les annotations se trouvent là où elles sont lues.</translation>
+        <translation>Les notes ne sont annotées pour aucune des tâches de {name}&#xa0;: {tasks}. Annotez-les, ou vérifiez que les annotations se trouvent là où le programme les cherche.</translation>
     </message>
     <message>
         <source>The notes have no labels for the task {task}. This site takes part without it.</source>
@@ -9059,7 +9059,7 @@
     </message>
     <message>
         <source>The processes of a site must run on one machine: what they exchange comes from its notes, and it is not encrypted. Start torchrun with --nnodes 1.</source>
-        <translation>Les processus d’un site doivent être sur une seule machine&#xa0;: ce qu’ils se transmettent vient de ses notes, et n’est pas chiffré. Démarrez torchrun avec --nnodes 1.</translation>
+        <translation>Les processus d’un site doivent tourner sur une seule machine&#xa0;: ce qu’ils se transmettent vient de ses notes, et n’est pas chiffré. Démarrez torchrun avec --nnodes 1.</translation>
     </message>
     <message>
         <source>The program can train on {gpu}, which has {total} of memory.</source>
@@ -9099,11 +9099,11 @@
     </message>
     <message>
         <source>The record of the sums that noise was added to ({path}) has {found} rounds, but {least} were combined: it was lost, or is an old copy. Nothing is combined, because nobody could tell how much of the privacy budget is spent. Put the newest copy back.</source>
-        <translation>Le relevé des sommes auxquelles du bruit a été ajouté ({path}) compte {found} tours, mais {least} ont été combinés&#xa0;: il a été perdu, ou c’est une vieille copie. Rien n’est combiné, car la consommation réelle dépasserait ce qui est compté. Remettez la copie la plus récente.</translation>
+        <translation>Le relevé des sommes auxquelles du bruit a été ajouté ({path}) compte {found} tours, mais {least} ont été combinés&#xa0;: il a été perdu, ou c’est une vieille copie. Rien n’est combiné, car personne ne pourrait dire combien du budget de confidentialité est consommé. Remettez la copie la plus récente.</translation>
     </message>
     <message>
         <source>The record of what this site has spent of its privacy budget ({path}) has {found} steps, but its updates took {least}: it was lost, or is an old copy. Nothing is trained, because nobody could tell how much of the budget is spent. Put the newest copy back.</source>
-        <translation>Le relevé de ce que ce site a consommé de son budget de confidentialité ({path}) compte {found} pas, mais ses mises à jour en ont pris {least}&#xa0;: il a été perdu, ou c’est une vieille copie. Rien n’est entraîné, car la consommation réelle dépasserait ce qui est compté. Remettez la copie la plus récente.</translation>
+        <translation>Le relevé de ce que ce site a consommé de son budget de confidentialité ({path}) compte {found} pas, mais ses mises à jour en ont pris {least}&#xa0;: il a été perdu, ou c’est une vieille copie. Rien n’est entraîné, car personne ne pourrait dire combien du budget est consommé. Remettez la copie la plus récente.</translation>
     </message>
     <message>
         <source>The results and the table are in {path}, but matplotlib, which draws the plots, is not installed. Install it with pip install &apos;fedmed-desktop[lab]&apos;, then run the lab again with the same --out.</source>
@@ -9119,7 +9119,7 @@
     </message>
     <message>
         <source>The round is not combined, because too little of the privacy budget for whole sites is left: {spent} of epsilon {epsilon} is spent, and {rounds} more sums would need so much noise that nothing could be learned. More sums were made than the federation has rounds, so an old copy of this folder was put back. Start another federation from its last adapter.</source>
-        <translation>Le tour n’est pas combiné&#xa0;: du budget de confidentialité des sites entiers, epsilon {epsilon}, {spent} est consommé, et {rounds} sommes de plus ne seraient possibles qu’avec un bruit qui les noierait. Plus de sommes ont été faites que la fédération n’a de tours&#xa0;; une vieille copie de ce dossier a donc été remise. Commencez une autre fédération avec son dernier adaptateur.</translation>
+        <translation>Le tour n’est pas combiné, car il reste trop peu du budget de confidentialité des sites entiers&#xa0;: {spent} sur epsilon {epsilon} est consommé, et {rounds} sommes de plus demanderaient tant de bruit que rien ne pourrait être appris. Plus de sommes ont été faites que la fédération n’a de tours&#xa0;; une vieille copie de ce dossier a donc été remise. Commencez une autre fédération avec son dernier adaptateur.</translation>
     </message>
     <message>
         <source>The scale {scale} of {name} cannot be used. It must be a finite number greater than 0.</source>
@@ -9131,7 +9131,7 @@
     </message>
     <message>
         <source>The secret key is in a keyring ({keyring}), but none can be used right now. Start the program in a desktop session of the account that joined, then try again.</source>
-        <translation>La clé secrète se trouve dans un trousseau de clés ({keyring}), mais aucun n’est utilisable en ce moment. Démarrez le programme dans une session de bureau du compte qui a rejoint, puis réessayez.</translation>
+        <translation>La clé secrète se trouve dans un trousseau de clés ({keyring}), mais aucun n’est utilisable en ce moment. Démarrez le programme dans une session de bureau du compte qui a rejoint la fédération, puis réessayez.</translation>
     </message>
     <message>
         <source>The secret key is in the file {detail}. Only this account can read it, but it is not encrypted: do not copy it, and leave it out of backups that others can read.</source>
@@ -9179,7 +9179,7 @@
     </message>
     <message>
         <source>The site {site} has a new key now, so its old key no longer counts. If this site did not join again elsewhere, tell the host.</source>
-        <translation>Le site {site} a maintenant une nouvelle clé&#xa0;; l’ancienne ne compte donc plus. Si ce site n’a pas rejoint à nouveau ailleurs, prévenez l’organisateur.</translation>
+        <translation>Le site {site} a maintenant une nouvelle clé&#xa0;; l’ancienne ne compte donc plus. Si ce site n’a pas rejoint à nouveau la fédération ailleurs, prévenez l’organisateur.</translation>
     </message>
     <message>
         <source>The sites can spare {found} validation notes, but shared_notes is {wanted}. Lower it, or raise split.validation_share.</source>
@@ -9191,7 +9191,7 @@
     </message>
     <message>
         <source>The starting adapter has rank {rank}, but the federation allows at most {most}. Give --rank {rank} or more.</source>
-        <translation>L’adaptateur de départ a le rang {rank}, et la fédération au plus {most}. Donnez --rank {rank} ou plus.</translation>
+        <translation>L’adaptateur de départ a le rang {rank}, mais la fédération permet au plus {most}. Donnez --rank {rank} ou plus.</translation>
     </message>
     <message>
         <source>The stored adapter {sha256} is damaged: its bytes have changed. Copy it from a backup, or download it again.</source>
@@ -9227,7 +9227,7 @@
     </message>
     <message>
         <source>The tokenizer in {path} does not belong to the model beside it: it has a token with the number {number} ({token}), but the model knows only {rows} tokens. Download the model again.</source>
-        <translation>Le tokenizer dans {path} n’appartient pas au modèle qui l’accompagne&#xa0;: il a un token de numéro {number} ({token}), et le modèle en connaît {rows}. Téléchargez à nouveau le modèle.</translation>
+        <translation>Le tokenizer dans {path} n’appartient pas au modèle qui l’accompagne&#xa0;: il a un token de numéro {number} ({token}), mais le modèle ne connaît que {rows} tokens. Téléchargez à nouveau le modèle.</translation>
     </message>
     <message>
         <source>The tokenizer in {path} names no end token, so an answer would never end. Choose a base model whose tokenizer has one (eos_token).</source>
@@ -9235,11 +9235,11 @@
     </message>
     <message>
         <source>The transfer made no progress, so another site took its place. It continues later from where it stopped.</source>
-        <translation>Le transfert s’est interrompu. Sa place a été donnée à un autre site, et il reprendra là où il en était.</translation>
+        <translation>Le transfert n’avançait plus&#xa0;; un autre site a donc pris sa place. Il reprendra plus tard là où il s’est arrêté.</translation>
     </message>
     <message>
         <source>The transformers library cannot load the model in {path} as a causal language model. Choose one that it can, such as the text model by itself.</source>
-        <translation>Le modèle dans {path} est d’un genre dont la bibliothèque transformers ne charge pas de modèle de langage causal. Choisissez-en un dont elle le fait, par exemple le modèle de texte seul.</translation>
+        <translation>La bibliothèque transformers ne peut pas charger le modèle dans {path} comme modèle de langage causal. Choisissez-en un qu’elle peut charger ainsi, par exemple le modèle de texte seul.</translation>
     </message>
     <message>
         <source>The types file {name} cannot be used: {reason}. It needs a table [types.map] with rows such as Chemical = &quot;drug&quot;.</source>
@@ -9295,7 +9295,7 @@
     </message>
     <message>
         <source>The update has values larger than {largest} in {module}, so training has diverged. Ask the coordinator&apos;s host for a smaller learning rate.</source>
-        <translation>La mise à jour a des valeurs supérieures à {largest} dans {module}&#xa0;; l’entraînement a donc divergé. Demandez à l’organisateur du coordinateur un taux d’apprentissage plus petit.</translation>
+        <translation>La mise à jour a des valeurs supérieures à {largest} dans {module}&#xa0;; l’entraînement a donc divergé. Demandez à l’organisateur un taux d’apprentissage plus petit.</translation>
     </message>
     <message>
         <source>The update has {size} bytes; an update of the planned rank has at most {limit}.</source>
@@ -9319,7 +9319,7 @@
     </message>
     <message>
         <source>The update {sha256} stays on this computer: the audit file {path} has no entry that it was about to be released. Keep both files, and show them to whoever supports this program before you continue.</source>
-        <translation>La mise à jour {sha256} reste sur cet ordinateur&#xa0;: le fichier d’audit {path} ne dit pas qu’elle devait être libérée. Conservez les deux fichiers, et faites-les examiner avant de continuer.</translation>
+        <translation>La mise à jour {sha256} reste sur cet ordinateur&#xa0;: le fichier d’audit {path} ne dit pas que son envoi allait être autorisé. Conservez les deux fichiers, et montrez-les à la personne qui s’occupe de ce programme avant de continuer.</translation>
     </message>
     <message>
         <source>The update&apos;s model has no finite loss on the coordinator&apos;s notes, so it cannot be given a weight. Training may have diverged; lower the learning rate and train again.</source>
@@ -9367,7 +9367,7 @@
     </message>
     <message>
         <source>There are no {split} notes. Add some; or remove the split from all notes, and a new one is proposed.</source>
-        <translation>Il n’y a pas de notes «&#xa0;{split}&#xa0;». Mettez-en là, ou omettez la répartition de toutes les notes et laissez le programme en proposer une.</translation>
+        <translation>Il n’y a pas de notes «&#xa0;{split}&#xa0;». Ajoutez-en&#xa0;; ou retirez la répartition de toutes les notes, et une nouvelle sera proposée.</translation>
     </message>
     <message>
         <source>There are only {updates} updates, too few for Krum, which needs two for each site that may be wrong and three more. They were combined by their usual weights.</source>
@@ -9387,7 +9387,7 @@
     </message>
     <message>
         <source>There is a federation in {path} already. Choose another folder: nothing is written over.</source>
-        <translation>Il y a déjà une fédération dans {path}. Choisissez un autre dossier : rien n’est écrasé.</translation>
+        <translation>Il y a déjà une fédération dans {path}. Choisissez un autre dossier&#xa0;: rien n’est écrasé.</translation>
     </message>
     <message>
         <source>There is hardly enough memory for the program alone. The demonstration may work; to train, use a computer with more memory.</source>
@@ -9411,7 +9411,7 @@
     </message>
     <message>
         <source>There is no display (neither DISPLAY nor WAYLAND_DISPLAY is set). Without one, take part with fedmed-desktop --site, or see the demonstration with --demo --terminal or --demo --offscreen.</source>
-        <translation>Il n’y a pas d’affichage (ni DISPLAY ni WAYLAND_DISPLAY n’est défini). Sans affichage, participez avec fedmed-desktop --site, ou voyez la démonstration avec --demo --terminal ou --demo --offscreen.</translation>
+        <translation>Il n’y a pas d’affichage (ni DISPLAY ni WAYLAND_DISPLAY n’est défini). Sans affichage, participez avec fedmed-desktop --site, ou regardez la démonstration avec --demo --terminal ou --demo --offscreen.</translation>
     </message>
     <message>
         <source>There is no experiment at {path}. Give a TOML file; there are some in resources/experiments.</source>
@@ -9423,7 +9423,7 @@
     </message>
     <message>
         <source>There is no file {path}. Check the path, and that the medium is plugged in.</source>
-        <translation>Il n’y a pas de fichier {path}. Vérifiez que le support est inséré, et le chemin.</translation>
+        <translation>Il n’y a pas de fichier {path}. Vérifiez le chemin, et que le support est branché.</translation>
     </message>
     <message>
         <source>There is no file {path}. Check the path. An invitation&apos;s line begins with fedmed:.</source>
@@ -9507,7 +9507,7 @@
     </message>
     <message>
         <source>This federation does not know this site. Ask the host for an invitation, and join with it.</source>
-        <translation>Cette fédération ne connaît pas ce site. Demandez une invitation à l’organisateur, et rejoignez avec elle.</translation>
+        <translation>Cette fédération ne connaît pas ce site. Demandez une invitation à l’organisateur, et utilisez-la pour rejoindre la fédération.</translation>
     </message>
     <message>
         <source>This federation&apos;s method needs rank {rank} at each site, but this site&apos;s limit is {cap}. Leave out --rank-cap, or ask the host for a method that allows different ranks, such as flexlora.</source>
@@ -9515,7 +9515,7 @@
     </message>
     <message>
         <source>This file is a site&apos;s answer. Give it to the coordinator, with --import-update.</source>
-        <translation>Ce fichier est la réponse d’un site. Il est destiné au coordinateur, qui le prend avec --import-update.</translation>
+        <translation>Ce fichier est la réponse d’un site. Donnez-le au coordinateur, avec --import-update.</translation>
     </message>
     <message>
         <source>This file is for {found}, and this site is {site}. Use the file that the host made for {site}.</source>
@@ -9523,7 +9523,7 @@
     </message>
     <message>
         <source>This file is not a readable round ({place}). Copy it again, or have it made again with the same version of fedmed-desktop.</source>
-        <translation>Ce fichier ne peut pas être lu comme un tour transporté ({place}). Copiez-le encore une fois, ou faites-le refaire avec la même version de fedmed-desktop.</translation>
+        <translation>Ce fichier n’est pas un tour lisible ({place}). Copiez-le encore une fois, ou faites-le refaire avec la même version de fedmed-desktop.</translation>
     </message>
     <message>
         <source>This file was changed after it was signed. Nothing was taken from it. Copy it again; if that does not help, tell the host: someone may have changed it on the way.</source>
@@ -9531,7 +9531,7 @@
     </message>
     <message>
         <source>This file was made for a site, by --export-round. Give the coordinator the file that the site wrote with --bundle-out.</source>
-        <translation>Ce fichier a été fait pour un site, par --export-round. Le coordinateur prend le fichier que le site a écrit avec --bundle-out.</translation>
+        <translation>Ce fichier a été fait pour un site, par --export-round. Donnez au coordinateur le fichier que le site a écrit avec --bundle-out.</translation>
     </message>
     <message>
         <source>This file was made with another version of fedmed-desktop (protocol {found}, here {known}). Use the same version on both sides.</source>
@@ -9539,7 +9539,7 @@
     </message>
     <message>
         <source>This file was not signed by the sender that it names. Nothing was taken from it. Tell the host: someone may have changed it on the way.</source>
-        <translation>Ce fichier n’est pas signé par celui dont il dit venir. Rien n’en a été repris. Prévenez l’organisateur&#xa0;: quelqu’un l’a peut-être modifié en chemin.</translation>
+        <translation>Ce fichier n’est pas signé par l’expéditeur qu’il indique. Rien n’en a été repris. Prévenez l’organisateur&#xa0;: quelqu’un l’a peut-être modifié en chemin.</translation>
     </message>
     <message>
         <source>This invitation is from another coordinator (fingerprint {found}) than the one that this site joined (fingerprint {expected}). Use the data folder that belongs to it, or ask the host which is right.</source>
@@ -9551,11 +9551,11 @@
     </message>
     <message>
         <source>This invitation is not valid: a newer one replaced it, the host took it back, or it belongs to another federation. Ask the host for a new one.</source>
-        <translation>Cette invitation n’est plus valable&#xa0;: une plus récente l’a remplacée, l’organisateur l’a retirée, ou elle est d’une autre fédération. Demandez-en une nouvelle à l’organisateur.</translation>
+        <translation>Cette invitation n’est pas valable&#xa0;: une plus récente l’a remplacée, l’organisateur l’a retirée, ou elle appartient à une autre fédération. Demandez-en une nouvelle à l’organisateur.</translation>
     </message>
     <message>
         <source>This invitation is not valid: it contains something that does not belong in an invitation. Ask the host for a new one.</source>
-        <translation>Cette invitation contient quelque chose qu’aucune invitation ne peut avoir. Demandez-en une nouvelle à l’organisateur.</translation>
+        <translation>Cette invitation n’est pas valable&#xa0;: elle contient quelque chose qui n’a pas sa place dans une invitation. Demandez-en une nouvelle à l’organisateur.</translation>
     </message>
     <message>
         <source>This invitation was made by a newer version of fedmed-desktop (format {found}; this one reads {known}). Install the version that the host has.</source>
@@ -9579,11 +9579,11 @@
     </message>
     <message>
         <source>This is not the coordinator that the invitation is from: its fingerprint is {found}, and {expected} is expected. Nothing was sent. Ask the host by phone before you try again.</source>
-        <translation>Ce n’est pas le coordinateur dont vient l’invitation&#xa0;: son empreinte est {found}, et {expected} est attendue. Rien n’a été envoyé. Demandez à l’organisateur par téléphone avant de réessayer.</translation>
+        <translation>Ce n’est pas le coordinateur dont vient l’invitation&#xa0;: son empreinte est {found}, et {expected} est attendue. Rien n’a été envoyé. Appelez l’organisateur par téléphone avant de réessayer.</translation>
     </message>
     <message>
         <source>This is the invitation of {site} as a host. Open it in the desktop, which shows the federation then; a site needs an invitation of its own.</source>
-        <translation>C’est l’invitation de {site} comme organisateur. Ouvrez-la dans la fenêtre du programme, qui montre alors la fédération&#xa0;; un site a besoin de sa propre invitation.</translation>
+        <translation>C’est l’invitation de {site} comme organisateur. Ouvrez-la dans l’application de bureau, qui montre alors la fédération&#xa0;; un site a besoin de sa propre invitation.</translation>
     </message>
     <message>
         <source>This is the invitation of {site} as a site, which trains on its notes. A host needs an invitation of its own.</source>
@@ -9591,11 +9591,11 @@
     </message>
     <message>
         <source>This model does not fit into this computer&apos;s memory: it needs at least {least}, and the computer has {total}. Use a computer with more memory, or ask the host for a smaller model.</source>
-        <translation>Ce modèle ne tient pas dans la mémoire de cet ordinateur&#xa0;: il en prend au moins {least}, et il y en a {total}. Utilisez un ordinateur avec plus de mémoire, ou demandez à l’organisateur un modèle plus petit.</translation>
+        <translation>Ce modèle ne tient pas dans la mémoire de cet ordinateur&#xa0;: il lui en faut au moins {least}, et l’ordinateur en a {total}. Utilisez un ordinateur avec plus de mémoire, ou demandez à l’organisateur un modèle plus petit.</translation>
     </message>
     <message>
         <source>This model does not fit into {gpu}: it needs at least {least}, and the GPU has {total}. Load it in 4 bits (--nf4), use a computer with a larger GPU, or ask the host for a smaller model.</source>
-        <translation>Ce modèle ne tient pas dans {gpu}&#xa0;: il prend au moins {least}, et il y a {total}. Chargez-le en 4 bits (--nf4), utilisez un ordinateur avec un GPU plus grand, ou demandez à l’organisateur un modèle plus petit.</translation>
+        <translation>Ce modèle ne tient pas dans {gpu}&#xa0;: il lui faut au moins {least}, et le GPU a {total}. Chargez-le en 4 bits (--nf4), utilisez un ordinateur avec un GPU plus grand, ou demandez à l’organisateur un modèle plus petit.</translation>
     </message>
     <message>
         <source>This note has more than {limit} characters. Shorten it, or read it in parts.</source>
@@ -9607,7 +9607,7 @@
     </message>
     <message>
         <source>This site has no secret key yet. It is made when the site first joins.</source>
-        <translation>Ce site n’a pas encore de clé secrète. Elle est créée la première fois que le site rejoint.</translation>
+        <translation>Ce site n’a pas encore de clé secrète. Elle est créée quand le site rejoint une fédération pour la première fois.</translation>
     </message>
     <message>
         <source>This site was not asked for an update in this round.</source>
@@ -9639,7 +9639,7 @@
     </message>
     <message>
         <source>Training failed at step {step}: the loss is no longer a number at learning rate {rate}. Ask the coordinator&apos;s host for a smaller learning rate.</source>
-        <translation>L’entraînement a échoué au pas {step}&#xa0;: la perte n’est plus un nombre, au taux d’apprentissage {rate}. Demandez à l’organisateur du coordinateur un taux d’apprentissage plus petit.</translation>
+        <translation>L’entraînement a échoué au pas {step}&#xa0;: la perte n’est plus un nombre, au taux d’apprentissage {rate}. Demandez à l’organisateur un taux d’apprentissage plus petit.</translation>
     </message>
     <message>
         <source>Training this model takes about {needed} with a whole batch at once, and {gpu} has {total}. With less at once it needs {least} or more, and takes longer. Load the model in 4 bits (--nf4) to be quicker.</source>
@@ -9659,11 +9659,11 @@
     </message>
     <message>
         <source>Training was interrupted in round {round}, at step {step} of {steps}, before anything was saved. It begins anew as soon as the coordinator answers; if the round has closed meanwhile, with the next round.</source>
-        <translation>L’entraînement a été interrompu au tour {round}, à l’étape {step} sur {steps}, avant tout enregistrement. Il recommence dès que le coordinateur répond ; si le tour est clos entre-temps, au tour suivant.</translation>
+        <translation>L’entraînement a été interrompu au tour {round}, au pas {step} sur {steps}, avant tout enregistrement. Il recommence dès que le coordinateur répond&#xa0;; si le tour est clos entre-temps, au tour suivant.</translation>
     </message>
     <message>
         <source>Training was interrupted in round {round}, at step {step} of {steps}. It goes on from the last saved step as soon as the coordinator answers; if the round has closed meanwhile, with the next round.</source>
-        <translation>L’entraînement a été interrompu au tour {round}, à l’étape {step} sur {steps}. Il reprend à la dernière étape enregistrée dès que le coordinateur répond ; si le tour est clos entre-temps, au tour suivant.</translation>
+        <translation>L’entraînement a été interrompu au tour {round}, au pas {step} sur {steps}. Il reprend au dernier pas enregistré dès que le coordinateur répond&#xa0;; si le tour est clos entre-temps, au tour suivant.</translation>
     </message>
     <message>
         <source>Two adapters are both called {name}. Copy one of them to a folder with another name.</source>
@@ -9687,19 +9687,19 @@
     </message>
     <message>
         <source>What answers at {proxy} is not an HTTP proxy. Check the proxy&apos;s address.</source>
-        <translation>À {proxy}, quelque chose répond, mais ce n’est pas un proxy HTTP. Vérifiez l’adresse du proxy.</translation>
+        <translation>Ce qui répond à {proxy} n’est pas un proxy HTTP. Vérifiez l’adresse du proxy.</translation>
     </message>
     <message>
         <source>What differential privacy spends cannot be counted, because dp-accounting is missing here ({reason}). Install fedmed-desktop[site] on this computer.</source>
-        <translation>Personne ne peut compter ce que consomme la confidentialité différentielle, car dp-accounting manque ici ({reason}). Installez fedmed-desktop[site] sur cet ordinateur.</translation>
+        <translation>Ce que consomme la confidentialité différentielle ne peut pas être compté, car dp-accounting manque ici ({reason}). Installez fedmed-desktop[site] sur cet ordinateur.</translation>
     </message>
     <message>
         <source>What {site} encrypted for this site cannot be opened: it was changed on the way, or the keys are not {site}&apos;s. Nothing was sent in this round. Ask whoever hosts the federation.</source>
-        <translation>Ce que {site} a scellé pour ce site ne peut pas être ouvert&#xa0;: cela a été modifié en chemin, ou les clés ne sont pas celles de {site}. Rien n’a été envoyé dans ce tour. Adressez-vous à la personne qui organise la fédération.</translation>
+        <translation>Ce que {site} a chiffré pour ce site ne peut pas être ouvert&#xa0;: cela a été modifié en chemin, ou les clés ne sont pas celles de {site}. Rien n’a été envoyé dans ce tour. Adressez-vous à la personne qui organise la fédération.</translation>
     </message>
     <message>
         <source>With delta {delta}, one of the {units} notes or patients here could leave entirely unprotected. Nothing is trained. Ask the host for a delta well below 1/{units}.</source>
-        <translation>Avec delta {delta}, une note ou un patient entier sur les {units} d’ici pourrait sortir sans protection. Rien n’est entraîné. Demandez à l’organisateur un delta nettement inférieur à 1/{units}.</translation>
+        <translation>Avec delta {delta}, l’une des {units} notes ou l’un des {units} patients d’ici pourrait sortir sans aucune protection. Rien n’est entraîné. Demandez à l’organisateur un delta nettement inférieur à 1/{units}.</translation>
     </message>
     <message>
         <source>With split.by = &quot;{by}&quot; the notes have {found} different labels, too few for {sites} sites. Ask for fewer sites, or write by = &quot;dirichlet&quot;.</source>
@@ -9755,7 +9755,7 @@
     </message>
     <message>
         <source>Your hospital&apos;s policy ({rule}) requires a person here, because what this adapter may reveal could not be measured. Look at it in the desktop, or start the site without --approve-rule.</source>
-        <translation>La politique de votre hôpital ({rule}) exige une personne&#xa0;: ce que cet adaptateur peut révéler n’a pas pu être mesuré. Examinez-le dans l’application de bureau, ou démarrez le site sans --approve-rule.</translation>
+        <translation>La politique de votre hôpital ({rule}) exige ici une personne, car ce que cet adaptateur peut révéler n’a pas pu être mesuré. Examinez-le dans l’application de bureau, ou démarrez le site sans --approve-rule.</translation>
     </message>
     <message>
         <source>Your hospital&apos;s policy ({rule}) requires a person: a rule that approves by itself does not count here. Decide in the desktop, or start the site without --approve-rule.</source>
@@ -9763,7 +9763,7 @@
     </message>
     <message>
         <source>training.mention_weight cannot be used: the base model&apos;s tokenizer does not say which characters a token stands for, so the beginnings of mentions cannot be found. Take out training.mention_weight, or choose a base model with a tokenizer.json.</source>
-        <translation>Le tokenizer du modèle de base ne dit pas quels caractères représente un token&#xa0;; le début des mentions ne peut donc pas compter plus que les autres tokens. Retirez training.mention_weight, ou choisissez un modèle de base avec un fichier tokenizer.json.</translation>
+        <translation>training.mention_weight n’est pas utilisable&#xa0;: le tokenizer du modèle de base ne dit pas quels caractères représente un token&#xa0;; le début des mentions ne peut donc pas être trouvé. Retirez training.mention_weight, ou choisissez un modèle de base avec un fichier tokenizer.json.</translation>
     </message>
     <message>
         <source>{address} is not a coordinator&apos;s address. Give one such as wss://federation.example.org:8765.</source>
@@ -9879,7 +9879,7 @@
     </message>
     <message>
         <source>{path} does not match what the other side recorded: entry {held} of {other} holds a hash that is not in it. Entries from {entry} on were changed or removed. Compare it with a backup.</source>
-        <translation>{path} ne correspond pas à ce que l’autre côté a enregistré : l’entrée {held} de {other} contient une empreinte qui n’y figure pas. Des entrées à partir de {entry} ont été modifiées ou supprimées. Comparez-le avec une sauvegarde.</translation>
+        <translation>{path} ne correspond pas à ce que l’autre côté a enregistré&#xa0;: l’entrée {held} de {other} contient une empreinte qui n’y figure pas. Des entrées à partir de {entry} ont été modifiées ou supprimées. Comparez-le avec une sauvegarde.</translation>
     </message>
     <message>
         <source>{path} ends in neither .csv nor .json. Give the export one of these endings.</source>
@@ -9947,7 +9947,7 @@
     </message>
     <message>
         <source>{path} is not a model folder: it has no {file}. Choose the folder of the language model that the host agreed on with you (in Hugging Face&apos;s format).</source>
-        <translation>{path} n’est pas un dossier de modèle&#xa0;: il n’a pas de {file}. Choisissez le dossier du modèle de langage dont l’organisateur est convenu avec vous (sous la forme de Hugging Face).</translation>
+        <translation>{path} n’est pas un dossier de modèle&#xa0;: il n’a pas de {file}. Choisissez le dossier du modèle de langage dont l’organisateur est convenu avec vous (au format de Hugging Face).</translation>
     </message>
     <message>
         <source>{path} is not a private key that can be used. Give --key the key&apos;s file in PEM form (it begins with -----BEGIN PRIVATE KEY-----).</source>
@@ -10019,7 +10019,7 @@
     </message>
     <message>
         <source>{path}: a product is formed of each site&apos;s own two factors, which a sum does not show. Write combine = &quot;factors&quot; with fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
-        <translation>{path}&#xa0;: un produit est formé des deux facteurs propres à chaque site, que personne ne connaît à partir d’une somme. Écrivez combine = &quot;factors&quot; avec fed_medlora, fedavg ou fedrot, ou retirez [secure_aggregation].</translation>
+        <translation>{path}&#xa0;: un produit est formé des deux facteurs propres à chaque site, qu’une somme ne montre pas. Écrivez combine = &quot;factors&quot; avec fed_medlora, fedavg ou fedrot, ou retirez [secure_aggregation].</translation>
     </message>
     <message>
         <source>{path}: a server_step other than 1 continues from where the round started, but a stack starts afresh in each round. Write combine = &quot;factors&quot; or &quot;product&quot;, or server_step = 1.</source>
@@ -10031,7 +10031,7 @@
     </message>
     <message>
         <source>{path}: a stack holds each site&apos;s own factors side by side, which a sum does not show. Write combine = &quot;factors&quot; with fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
-        <translation>{path}&#xa0;: un empilement garde côte à côte les facteurs propres à chaque site, que personne ne connaît à partir d’une somme. Écrivez combine = &quot;factors&quot; avec fed_medlora, fedavg ou fedrot, ou retirez [secure_aggregation].</translation>
+        <translation>{path}&#xa0;: un empilement garde côte à côte les facteurs propres à chaque site, qu’une somme ne montre pas. Écrivez combine = &quot;factors&quot; avec fed_medlora, fedavg ou fedrot, ou retirez [secure_aggregation].</translation>
     </message>
     <message>
         <source>{path}: a trimmed mean needs sites that train one factor and have the other in common, else a single value means something different at each. Choose the method ffa or rolora, or write screening.robust = &quot;multi_krum&quot; or screening.action = &quot;clip&quot;.</source>
@@ -10039,7 +10039,7 @@
     </message>
     <message>
         <source>{path}: adaptive_fedlora gives each site a rank by what its own update did, which a sum does not show. Choose fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
-        <translation>{path}&#xa0;: adaptive_fedlora donne à chaque site un rang d’après ce qu’a fait sa propre mise à jour, que personne ne connaît à partir d’une somme. Choisissez fed_medlora, fedavg ou fedrot, ou retirez [secure_aggregation].</translation>
+        <translation>{path}&#xa0;: adaptive_fedlora donne à chaque site un rang d’après ce qu’a fait sa propre mise à jour, ce qu’une somme ne montre pas. Choisissez fed_medlora, fedavg ou fedrot, ou retirez [secure_aggregation].</translation>
     </message>
     <message>
         <source>{path}: entry {entry} {reason}. Keep the file as it is, and compare it with a backup and with the other side&apos;s audit file.</source>
@@ -10051,11 +10051,11 @@
     </message>
     <message>
         <source>{path}: fedex adds what averaging the factors misses, and that is made of the single updates. Choose fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
-        <translation>{path}&#xa0;: fedex ajoute ce que manque la moyenne des facteurs, et cela se fait à partir de chaque mise à jour isolée. Choisissez fed_medlora, fedavg ou fedrot, ou retirez [secure_aggregation].</translation>
+        <translation>{path}&#xa0;: fedex ajoute ce que la moyenne des facteurs laisse échapper, et cela se fait à partir de chaque mise à jour isolée. Choisissez fed_medlora, fedavg ou fedrot, ou retirez [secure_aggregation].</translation>
     </message>
     <message>
         <source>{path}: fedex averages the factors and adds the part that this misses; a product or a stack misses nothing. Write combine = &quot;factors&quot;, or choose flexlora or flora.</source>
-        <translation>{path}&#xa0;: fedex fait la moyenne des facteurs et ajoute la partie que celle-ci manque&#xa0;; un produit ou un empilement ne manque rien. Écrivez combine = &quot;factors&quot;, ou choisissez flexlora ou flora.</translation>
+        <translation>{path}&#xa0;: fedex fait la moyenne des facteurs et ajoute la partie que celle-ci laisse échapper&#xa0;; un produit ou un empilement ne laisse rien échapper. Écrivez combine = &quot;factors&quot;, ou choisissez flexlora ou flora.</translation>
     </message>
     <message>
         <source>{path}: fednova continues from where the round started, but a stack starts afresh in each round. Write combine = &quot;factors&quot; or &quot;product&quot;.</source>
@@ -10071,7 +10071,7 @@
     </message>
     <message>
         <source>{path}: fedrot rotates the factors without changing their product, so it only makes a difference when factors are averaged. Write combine = &quot;factors&quot;, or choose fedavg.</source>
-        <translation>{path}&#xa0;: fedrot tourne les facteurs sans changer leur produit&#xa0;; cela n’a donc d’effet que si l’on fait la moyenne des facteurs. Écrivez combine = &quot;factors&quot;, ou choisissez fedavg.</translation>
+        <translation>{path}&#xa0;: fedrot fait tourner les facteurs sans changer leur produit&#xa0;; cela n’a donc d’effet que si l’on fait la moyenne des facteurs. Écrivez combine = &quot;factors&quot;, ou choisissez fedavg.</translation>
     </message>
     <message>
         <source>{path}: fedsa keeps B at the sites, so there is no product to combine or stack. Write combine = &quot;factors&quot;.</source>
@@ -10091,7 +10091,7 @@
     </message>
     <message>
         <source>{path}: from the sum of two updates, each of the two sites can work out the other&apos;s. Write round.quorum = 3 or more, or take out [secure_aggregation].</source>
-        <translation>{path}&#xa0;: à partir d’une somme de deux mises à jour, chacun des deux sites connaît celle de l’autre. Écrivez round.quorum = 3 ou plus, ou retirez [secure_aggregation].</translation>
+        <translation>{path}&#xa0;: à partir d’une somme de deux mises à jour, chacun des deux sites peut déduire celle de l’autre. Écrivez round.quorum = 3 ou plus, ou retirez [secure_aggregation].</translation>
     </message>
     <message>
         <source>{path}: in adaptive_fedlora sites have different ranks and each starts from a matrix cut to its rank in its own basis, so averaging the factors would mix values that do not belong together. Write combine = &quot;product&quot; or &quot;stack&quot;.</source>
@@ -10099,7 +10099,7 @@
     </message>
     <message>
         <source>{path}: in fedsa half of each model stays at its site, so the size and the direction of its update cannot be known. Take out [screening], or choose another method.</source>
-        <translation>{path}&#xa0;: dans fedsa, la moitié de chaque modèle reste sur son site&#xa0;; sa mise à jour n’a donc ni taille ni direction. Retirez [screening], ou choisissez une autre méthode.</translation>
+        <translation>{path}&#xa0;: dans fedsa, la moitié de chaque modèle reste sur son site&#xa0;; la taille et la direction de sa mise à jour ne peuvent donc pas être connues. Retirez [screening], ou choisissez une autre méthode.</translation>
     </message>
     <message>
         <source>{path}: in the lab the coordinator has no notes of its own. Write measured_by = &quot;sites&quot;; the experiment&apos;s shared notes are then used.</source>
@@ -10107,7 +10107,7 @@
     </message>
     <message>
         <source>{path}: masks fill all bits of each number, so masked updates cannot be rounded. Take out [transfer], or [secure_aggregation].</source>
-        <translation>{path} : les masques remplissent tous les bits de chaque nombre ; des mises à jour masquées ne peuvent donc pas être arrondies. Retirez [transfer], ou [secure_aggregation].</translation>
+        <translation>{path}&#xa0;: les masques remplissent tous les bits de chaque nombre&#xa0;; des mises à jour masquées ne peuvent donc pas être arrondies. Retirez [transfer], ou [secure_aggregation].</translation>
     </message>
     <message>
         <source>{path}: most likely nothing would be learned. With {sites} sites and {values} values, the noise that hides a whole site would be, in each round, about {times} times as large as the sites&apos; mean update can be. Protect single notes or patients instead ([training.privacy]), or use many more sites, a smaller rank, the method ffa, or a larger epsilon. To try it anyway, write accept_noise = true under [client_privacy].</source>
@@ -10135,7 +10135,7 @@
     </message>
     <message>
         <source>{path}: scaffold&apos;s control variates and the coordinator&apos;s must change by exactly the same numbers, so its updates are sent in float32 only. Take out [transfer], or choose another method.</source>
-        <translation>{path}&#xa0;: les variables de contrôle de scaffold et celle du coordinateur doivent bouger exactement des mêmes nombres&#xa0;; ses mises à jour ne circulent donc qu’en float32. Retirez [transfer], ou choisissez une autre méthode.</translation>
+        <translation>{path}&#xa0;: les variables de contrôle de scaffold et celle du coordinateur doivent changer exactement des mêmes nombres&#xa0;; ses mises à jour ne circulent donc qu’en float32. Retirez [transfer], ou choisissez une autre méthode.</translation>
     </message>
     <message>
         <source>{path}: scaffold&apos;s control variates are directions of A and B, which a product or a stack replaces with others. Write combine = &quot;factors&quot;.</source>
@@ -10155,7 +10155,7 @@
     </message>
     <message>
         <source>{path}: screening judges each update by the others, so one site could affect more of the result than its own part. Take out [screening], or [client_privacy].</source>
-        <translation>{path}&#xa0;: le contrôle [screening] traite chaque mise à jour selon ce que sont les autres&#xa0;; un seul site pourrait donc changer plus que sa part. Retirez [screening], ou [client_privacy].</translation>
+        <translation>{path}&#xa0;: le contrôle [screening] juge chaque mise à jour d’après les autres&#xa0;; un seul site pourrait donc peser sur le résultat au-delà de sa propre part. Retirez [screening], ou [client_privacy].</translation>
     </message>
     <message>
         <source>{path}: sites add shares of the noise only where masks hide each share. Write added_by = &quot;coordinator&quot; under [client_privacy], or switch [secure_aggregation] on.</source>
@@ -10167,7 +10167,7 @@
     </message>
     <message>
         <source>{path}: the adapter is protected, but a histogram of the training notes would leave beside it as exact counts. Write histogram = &quot;none&quot; (in a federation under [share]), or take out [training.privacy].</source>
-        <translation>{path}&#xa0;: un histogramme des notes d’entraînement est exact et sortirait à côté d’un adaptateur protégé. Écrivez histogram = &quot;none&quot; (dans une fédération, sous [share]), ou retirez [training.privacy].</translation>
+        <translation>{path}&#xa0;: l’adaptateur est protégé, mais un histogramme des notes d’entraînement sortirait à côté, sous forme d’effectifs exacts. Écrivez histogram = &quot;none&quot; (dans une fédération, sous [share]), ou retirez [training.privacy].</translation>
     </message>
     <message>
         <source>{path}: the adapter is protected, but how important each matrix is would leave beside it, from gradients without noise. Write ranks_by = &quot;site&quot;, or take out [training.privacy].</source>
@@ -10179,7 +10179,7 @@
     </message>
     <message>
         <source>{path}: the noise hides a whole site in the adapter, but a histogram of its training notes would leave beside it as exact counts. Write histogram = &quot;none&quot; (in a federation under [share]), or take out [client_privacy].</source>
-        <translation>{path}&#xa0;: un histogramme des notes d’entraînement est exact et sortirait à côté d’un adaptateur dans lequel le site est caché. Écrivez histogram = &quot;none&quot; (dans une fédération, sous [share]), ou retirez [client_privacy].</translation>
+        <translation>{path}&#xa0;: le bruit cache un site entier dans l’adaptateur, mais un histogramme de ses notes d’entraînement sortirait à côté, sous forme d’effectifs exacts. Écrivez histogram = &quot;none&quot; (dans une fédération, sous [share]), ou retirez [client_privacy].</translation>
     </message>
     <message>
         <source>{path}: this method weights sites by their results on notes that everyone may read. Set shared_notes to 1 or more.</source>
@@ -10199,19 +10199,19 @@
     </message>
     <message>
         <source>{path}: where whole sites are hidden every site counts the same, and fed_medlora_plus weighs them by their losses. Choose fed_medlora, or take out [client_privacy].</source>
-        <translation>{path}&#xa0;: quand des sites entiers sont cachés, chaque site compte autant, et fed_medlora_plus les pondère par leurs pertes. Choisissez fed_medlora, ou retirez [client_privacy].</translation>
+        <translation>{path}&#xa0;: quand des sites entiers sont cachés, tous les sites comptent de la même façon, alors que fed_medlora_plus les pondère par leurs pertes. Choisissez fed_medlora, ou retirez [client_privacy].</translation>
     </message>
     <message>
         <source>{path}: with combine = &quot;stack&quot; each round starts afresh, so what rounding took from one update cannot be added to the next. Write transfer.feedback = false.</source>
-        <translation>{path}&#xa0;: avec combine = &quot;stack&quot;, chaque tour repart de zéro&#xa0;; ce qu’une mise à jour a perdu avec moins de bits n’a donc pas de place dans la suivante. Écrivez transfer.feedback = false.</translation>
+        <translation>{path}&#xa0;: avec combine = &quot;stack&quot;, chaque tour repart de zéro&#xa0;; ce que l’arrondi a retiré d’une mise à jour ne peut donc pas être ajouté à la suivante. Écrivez transfer.feedback = false.</translation>
     </message>
     <message>
         <source>{path}: with fedex, and where updates are stacked, most of what sites download is a frozen part beside the common adapter, and that is always sent in float32. Take out transfer.down, or choose another method.</source>
-        <translation>{path}&#xa0;: avec fedex, et quand les mises à jour sont empilées, l’essentiel de ce que récupèrent les sites est gelé à côté de l’adaptateur commun et circule en float32. Retirez transfer.down, ou choisissez une autre méthode.</translation>
+        <translation>{path}&#xa0;: avec fedex, et quand les mises à jour sont empilées, l’essentiel de ce que récupèrent les sites est une partie gelée à côté de l’adaptateur commun, toujours envoyée en float32. Retirez transfer.down, ou choisissez une autre méthode.</translation>
     </message>
     <message>
         <source>{path}: with fedrot each site turns its factors before they leave, so the optimiser&apos;s moments of one round would not fit the factors of the next. Take out training.keep_moments, or choose fedavg.</source>
-        <translation>{path}&#xa0;: avec fedrot, chaque site tourne ses facteurs avant leur sortie&#xa0;; les moments de l’optimiseur d’un tour ne conviendraient donc pas aux facteurs du suivant. Retirez training.keep_moments, ou choisissez fedavg.</translation>
+        <translation>{path}&#xa0;: avec fedrot, chaque site fait tourner ses facteurs avant leur sortie&#xa0;; les moments de l’optimiseur d’un tour ne conviendraient donc pas aux facteurs du suivant. Retirez training.keep_moments, ou choisissez fedavg.</translation>
     </message>
     <message>
         <source>{path}: with measured_by = &quot;sites&quot; each site measures its model on notes that everyone may read. Add [[shared_notes]], or write measured_by = &quot;coordinator&quot; and start it with --score-with.</source>
@@ -10223,11 +10223,11 @@
     </message>
     <message>
         <source>{path}: with secure aggregation all sites take part in every round, since they mask together. Take out round.clients.</source>
-        <translation>{path}&#xa0;: avec l’agrégation sécurisée, les sites qui ont commencé ensemble masquent ensemble à chaque tour. Retirez round.clients.</translation>
+        <translation>{path}&#xa0;: avec l’agrégation sécurisée, tous les sites participent à chaque tour, puisqu’ils masquent ensemble. Retirez round.clients.</translation>
     </message>
     <message>
         <source>{path}: with training.keep_moments the optimiser continues with the moments of the last round, but a product or a stack gives each round factors of another basis. Write combine = &quot;factors&quot;, or take out training.keep_moments.</source>
-        <translation>{path}&#xa0;: avec training.keep_moments, l’optimiseur reprend à partir des moments des mêmes facteurs, mais un produit ou un empilement donne à chaque tour des facteurs d’une autre base. Écrivez combine = &quot;factors&quot;, ou retirez training.keep_moments.</translation>
+        <translation>{path}&#xa0;: avec training.keep_moments, l’optimiseur reprend à partir des moments du tour précédent, mais un produit ou un empilement donne à chaque tour des facteurs d’une autre base. Écrivez combine = &quot;factors&quot;, ou retirez training.keep_moments.</translation>
     </message>
     <message>
         <source>{path}: {key}: {reason}. Correct this key and start again.</source>
@@ -10239,7 +10239,7 @@
     </message>
     <message>
         <source>{share} % of the update&apos;s values were left out, as the largest or the smallest at their position; with honest sites it is about the same for all.</source>
-        <translation>{share}&#xa0;% des valeurs de la mise à jour ont été écartées, comme les plus grandes ou les plus petites de leur coordonnée&#xa0;; avec des sites honnêtes, c’est à peu près pareil pour tous.</translation>
+        <translation>{share}&#xa0;% des valeurs de la mise à jour ont été écartées, comme les plus grandes ou les plus petites à leur position&#xa0;; avec des sites honnêtes, c’est à peu près pareil pour tous.</translation>
     </message>
     <message>
         <source>{site} could be any of these: {names}. Give the exact name, or more of the fingerprint.</source>
@@ -10259,7 +10259,7 @@
     </message>
     <message>
         <source>{site} has joined already. If it needs a new key (another computer, a lost data folder), use --rotate; to shut it out, --revoke.</source>
-        <translation>{site} a déjà rejoint. S’il lui faut une nouvelle clé (un autre ordinateur, un dossier de données perdu), utilisez --rotate&#xa0;; pour l’exclure, --revoke.</translation>
+        <translation>{site} a déjà rejoint la fédération. S’il lui faut une nouvelle clé (un autre ordinateur, un dossier de données perdu), utilisez --rotate&#xa0;; pour l’exclure, --revoke.</translation>
     </message>
     <message>
         <source>{site} has no {split} notes left ({sites} sites, seed {seed}). Ask for fewer sites or more notes, raise split.validation_share, lower split.ratio, or split by something else.</source>
@@ -10267,7 +10267,7 @@
     </message>
     <message>
         <source>{site} is a host of this federation, and a host is no site. Join with another data folder and an invitation of a site.</source>
-        <translation>{site} est organisateur de cette fédération, et un organisateur n’est pas un site. Rejoignez avec un autre dossier de données et une invitation de site.</translation>
+        <translation>{site} est organisateur de cette fédération, et un organisateur n’est pas un site. Rejoignez-la avec un autre dossier de données et une invitation de site.</translation>
     </message>
     <message>
         <source>{site} is a host. Hosts are invited and removed at the coordinator, with --invite-host and --revoke.</source>
@@ -10275,7 +10275,7 @@
     </message>
     <message>
         <source>{site} is connected right now, so its file is not used. Let it send its update over the connection.</source>
-        <translation>{site} est connecté en ce moment&#xa0;; rien n’est donc pris d’un fichier venant de lui. Laissez-le envoyer sa mise à jour par la connexion.</translation>
+        <translation>{site} est connecté en ce moment&#xa0;; son fichier n’est donc pas utilisé. Laissez-le envoyer sa mise à jour par la connexion.</translation>
     </message>
     <message>
         <source>{site} is no host of this federation. Ask for a host&apos;s invitation at the coordinator.</source>
