@@ -14,8 +14,8 @@
     <message numerus="yes">
         <source>%n are not asked</source>
         <translation>
-            <numerusform>a %n no se le pide nada</numerusform>
-            <numerusform>a %n no se les pide nada</numerusform>
+            <numerusform>%n no convocado</numerusform>
+            <numerusform>%n no convocados</numerusform>
         </translation>
     </message>
     <message numerus="yes">
@@ -430,7 +430,7 @@
     </message>
     <message>
         <source>95 % interval</source>
-        <translation>Intervalo del 95 %</translation>
+        <translation>Intervalo del 95&#xa0;%</translation>
     </message>
     <message>
         <source>A combination that runs may take half a minute.</source>
@@ -671,7 +671,7 @@
     </message>
     <message>
         <source>Asked for again</source>
-        <translation>Se volvió a preguntar</translation>
+        <translation>Se volvió a pedir</translation>
     </message>
     <message>
         <source>Asking</source>
@@ -751,7 +751,7 @@
     </message>
     <message>
         <source>Change how to join</source>
-        <translation>Cambiar cómo unirse</translation>
+        <translation>Cambiar la forma de unirse</translation>
     </message>
     <message>
         <source>Change of the model</source>
@@ -1030,7 +1030,7 @@
     </message>
     <message>
         <source>End of the log</source>
-        <translation>Final del registro</translation>
+        <translation>Final del archivo de registro</translation>
     </message>
     <message>
         <source>End the demonstration?</source>
@@ -1082,7 +1082,7 @@
     </message>
     <message>
         <source>Everything is fine; there is nothing to do here. The round continues with other sites: not every site is asked in each round, and a site that joins late waits for the next one.</source>
-        <translation>Todo está bien; aquí no hay nada que hacer. La ronda sigue con otros centros: no se pregunta a todos los centros en cada ronda, y un centro que se une tarde espera a la siguiente.</translation>
+        <translation>Todo está bien; aquí no hay nada que hacer. La ronda sigue con otros centros: no se convoca a todos los centros en cada ronda, y un centro que se une tarde espera a la siguiente.</translation>
     </message>
     <message>
         <source>Expires when the round closes</source>
@@ -1165,7 +1165,7 @@
     </message>
     <message>
         <source>Finds {hits:.0%} of them at 1% false alarms (guessing: 1%).</source>
-        <translation>Encuentra el {hits:.0%} de ellas con un 1% de falsas alarmas (al azar: 1%).</translation>
+        <translation>Encuentra el {hits:.0%} de ellas con un 1&#xa0;% de falsas alarmas (al azar: 1&#xa0;%).</translation>
     </message>
     <message>
         <source>Fingerprint of its key</source>
@@ -1205,7 +1205,7 @@
     </message>
     <message>
         <source>For specialists</source>
-        <translation>Para especialistas</translation>
+        <translation>Para expertos</translation>
     </message>
     <message>
         <source>Form</source>
@@ -1221,7 +1221,7 @@
     </message>
     <message>
         <source>Found one of your own, let this computer serve it, and invite other hospitals.</source>
-        <translation>Funde la suya, deje que este equipo la aloje e invite a otros hospitales.</translation>
+        <translation>Cree la suya, deje que este ordenador la aloje e invite a otros hospitales.</translation>
     </message>
     <message>
         <source>Friday</source>
@@ -1276,7 +1276,7 @@
     </message>
     <message>
         <source>Has not come yet</source>
-        <translation>Aún no ha venido</translation>
+        <translation>Aún no se ha conectado</translation>
     </message>
     <message>
         <source>Has sent</source>
@@ -1328,11 +1328,11 @@
     </message>
     <message>
         <source>How this site&apos;s notes compare with the federation&apos;s is known after the next round.</source>
-        <translation>Cómo son las notas de este centro frente a las de la federación se sabrá después de la próxima ronda.</translation>
+        <translation>La comparación de las notas de este centro con las de la federación se conocerá después de la próxima ronda.</translation>
     </message>
     <message>
         <source>How well it works</source>
-        <translation>Qué tal funciona</translation>
+        <translation>Qué resultados da</translation>
     </message>
     <message>
         <source>ICD-10 codes</source>
@@ -1360,7 +1360,7 @@
     </message>
     <message>
         <source>If they differ, somebody is in between, or it is another computer. Then let nobody in.</source>
-        <translation>Si difieren, hay alguien en medio, o es otro equipo. Entonces no deje entrar a nadie.</translation>
+        <translation>Si difieren, hay alguien en medio, o es otro ordenador. Entonces no deje entrar a nadie.</translation>
     </message>
     <message>
         <source>Imported from a file</source>
@@ -1400,15 +1400,15 @@
     </message>
     <message>
         <source>Invented records that were trained on are hardly known better than others.</source>
-        <translation>Los registros inventados con los que se entrenó apenas se conocen mejor que otros.</translation>
+        <translation>El modelo apenas conoce mejor que otros los registros inventados con los que se entrenó.</translation>
     </message>
     <message>
         <source>Invented records that were trained on are known a little.</source>
-        <translation>Los registros inventados con los que se entrenó se conocen un poco.</translation>
+        <translation>El modelo conoce un poco los registros inventados con los que se entrenó.</translation>
     </message>
     <message>
         <source>Invented records that were trained on are known: a real one seen as often would be too.</source>
-        <translation>Los registros inventados con los que se entrenó se conocen: también se conocería uno real visto el mismo número de veces.</translation>
+        <translation>El modelo conoce los registros inventados con los que se entrenó: también conocería uno real visto el mismo número de veces.</translation>
     </message>
     <message>
         <source>Invite a site</source>
@@ -1436,7 +1436,7 @@
     </message>
     <message>
         <source>It can come with another key then: from another computer, or after it lost its folder.</source>
-        <translation>Entonces puede venir con otra clave: desde otro equipo, o tras perder su carpeta.</translation>
+        <translation>Entonces puede venir con otra clave: desde otro ordenador, o tras perder su carpeta.</translation>
     </message>
     <message>
         <source>It can no longer be taken back.</source>
@@ -1452,7 +1452,7 @@
     </message>
     <message>
         <source>It closes at {time}, or once all have answered.</source>
-        <translation>Se cierra a las {time}, o en cuanto todos hayan respondido.</translation>
+        <translation>Cierre: {time}, o en cuanto todos hayan respondido.</translation>
     </message>
     <message>
         <source>It closes once all have answered.</source>
@@ -1480,7 +1480,7 @@
     </message>
     <message>
         <source>It finishes at {time} at the latest.</source>
-        <translation>Termina a las {time} a más tardar.</translation>
+        <translation>Termina como muy tarde: {time}.</translation>
     </message>
     <message>
         <source>It is combined from the updates that have come: {count}.</source>
@@ -1488,7 +1488,7 @@
     </message>
     <message>
         <source>It is right for {share:.0%} of pairs of notes, {low:.0%} to {high:.0%} (guessing: 50%); {trained} notes that were trained on, {other} held out.</source>
-        <translation>Acierta en el {share:.0%} de los pares de notas, de {low:.0%} a {high:.0%} (al azar: 50%); {trained} notas usadas para entrenar, {other} reservadas.</translation>
+        <translation>Acierta en el {share:.0%} de los pares de notas, de {low:.0%} a {high:.0%} (al azar: 50&#xa0;%); {trained} notas usadas para entrenar, {other} reservadas.</translation>
     </message>
     <message>
         <source>It is saved in {folder}.</source>
@@ -1580,7 +1580,7 @@
     </message>
     <message>
         <source>Keep it</source>
-        <translation>Conservarlo</translation>
+        <translation>Mantenerlo</translation>
     </message>
     <message>
         <source>Keep taking part</source>
@@ -1675,7 +1675,7 @@
     </message>
     <message>
         <source>Look at these twice</source>
-        <translation>Para mirar con atención</translation>
+        <translation>Mire esto con atención</translation>
     </message>
     <message>
         <source>Look twice: somebody with this adapter might learn something about your notes.</source>
@@ -1839,7 +1839,7 @@
     </message>
     <message>
         <source>More than the sites that are expected: no round could close.</source>
-        <translation>Más que los centros esperados: ninguna ronda podría cerrarse.</translation>
+        <translation>Más que los centros previstos: ninguna ronda podría cerrarse.</translation>
     </message>
     <message>
         <source>Most frequent codes</source>
@@ -1911,11 +1911,11 @@
     </message>
     <message>
         <source>No longer look after it</source>
-        <translation>No atenderla más</translation>
+        <translation>Dejar de gestionarla</translation>
     </message>
     <message>
         <source>No longer look after {federation}?</source>
-        <translation>¿No atender más {federation}?</translation>
+        <translation>¿Dejar de gestionar {federation}?</translation>
     </message>
     <message>
         <source>No modifiers found.</source>
@@ -1971,7 +1971,7 @@
     </message>
     <message>
         <source>Not asked in this round</source>
-        <translation>Sin solicitud en esta ronda</translation>
+        <translation>No convocado en esta ronda</translation>
     </message>
     <message>
         <source>Not evaluated</source>
@@ -2151,8 +2151,8 @@
     <message numerus="yes">
         <source>On %n note(s); in brackets the 95 % interval of each score.</source>
         <translation>
-            <numerusform>En %n nota; entre paréntesis, el intervalo del 95 % de cada puntuación.</numerusform>
-            <numerusform>En %n notas; entre paréntesis, el intervalo del 95 % de cada puntuación.</numerusform>
+            <numerusform>En %n nota; entre paréntesis, el intervalo del 95&#xa0;% de cada puntuación.</numerusform>
+            <numerusform>En %n notas; entre paréntesis, el intervalo del 95&#xa0;% de cada puntuación.</numerusform>
         </translation>
     </message>
     <message>
@@ -2165,7 +2165,7 @@
     </message>
     <message>
         <source>Only sites on this computer can join, at {address}.</source>
-        <translation>Solo pueden unirse centros de este equipo, en {address}.</translation>
+        <translation>Solo pueden unirse centros de este ordenador, en {address}.</translation>
     </message>
     <message>
         <source>Only these people may approve: {names}.</source>
@@ -2173,7 +2173,7 @@
     </message>
     <message>
         <source>Only this computer, to try it out</source>
-        <translation>Solo este equipo, para probar</translation>
+        <translation>Solo este ordenador, para probar</translation>
     </message>
     <message>
         <source>Open the program to see why.</source>
@@ -2181,15 +2181,15 @@
     </message>
     <message>
         <source>Other computers cannot find this one by that. Give its name in the network.</source>
-        <translation>Otros equipos no encuentran este así. Indique su nombre en la red.</translation>
+        <translation>Otros ordenadores no encuentran este así. Indique su nombre en la red.</translation>
     </message>
     <message>
         <source>Other computers, encrypted</source>
-        <translation>Otros equipos, cifrado</translation>
+        <translation>Otros ordenadores, cifrado</translation>
     </message>
     <message>
         <source>Other computers, over the network (encrypted)</source>
-        <translation>Otros equipos, por la red (cifrado)</translation>
+        <translation>Otros ordenadores, por la red (cifrado)</translation>
     </message>
     <message>
         <source>Other side</source>
@@ -2459,15 +2459,15 @@
     </message>
     <message>
         <source>Remove the site</source>
-        <translation>Quitar el centro</translation>
+        <translation>Dar de baja el centro</translation>
     </message>
     <message>
         <source>Remove {site}?</source>
-        <translation>¿Quitar {site}?</translation>
+        <translation>¿Dar de baja a {site}?</translation>
     </message>
     <message>
         <source>Removed</source>
-        <translation>Quitado</translation>
+        <translation>Dado de baja</translation>
     </message>
     <message>
         <source>Request to join refused</source>
@@ -2483,7 +2483,7 @@
     </message>
     <message>
         <source>Resume it, and its sites are asked once more.</source>
-        <translation>Reanúdela, y se preguntará otra vez a sus centros.</translation>
+        <translation>Reanúdela y se convocará otra vez a sus centros.</translation>
     </message>
     <message>
         <source>Review</source>
@@ -2511,7 +2511,7 @@
     </message>
     <message>
         <source>Round closed without it</source>
-        <translation>Ronda cerrada sin ella</translation>
+        <translation>Ronda cerrada sin envío</translation>
     </message>
     <message>
         <source>Round declined</source>
@@ -2707,7 +2707,7 @@
     </message>
     <message>
         <source>Show me</source>
-        <translation>Enseñármelo</translation>
+        <translation>Ver la demostración</translation>
     </message>
     <message>
         <source>Site</source>
@@ -2739,7 +2739,7 @@
     </message>
     <message>
         <source>Sites can join while this computer is on. They find it by the address in their invitations.</source>
-        <translation>Los centros pueden unirse mientras este equipo esté encendido. Lo encuentran por la dirección de su invitación.</translation>
+        <translation>Los centros pueden unirse mientras este ordenador esté encendido. Lo encuentran por la dirección de su invitación.</translation>
     </message>
     <message>
         <source>Sites expected</source>
@@ -3016,7 +3016,7 @@
     </message>
     <message>
         <source>The coordinator can run on without this window: rounds go on, and you find it again at the next start. It runs until you stop it, log out, or switch the computer off.</source>
-        <translation>El coordinador puede seguir sin esta ventana: las rondas continúan y lo encontrará de nuevo en el próximo inicio. Funciona hasta que lo detenga, cierre la sesión o apague el equipo.</translation>
+        <translation>El coordinador puede seguir sin esta ventana: las rondas continúan y lo encontrará de nuevo en el próximo inicio. Funciona hasta que lo detenga, cierre la sesión o apague el ordenador.</translation>
     </message>
     <message>
         <source>The coordinator cannot see this update alone: only the sum of the masked adapters of these sites can be opened. All numbers leave as they are.</source>
@@ -3092,7 +3092,7 @@
     </message>
     <message>
         <source>The federation goes on without you. To look after it again you need another invitation as a host.</source>
-        <translation>La federación sigue sin usted. Para atenderla de nuevo necesita otra invitación como anfitrión.</translation>
+        <translation>La federación sigue sin usted. Para gestionarla de nuevo necesita otra invitación como anfitrión.</translation>
     </message>
     <message>
         <source>The federation has finished</source>
@@ -3116,7 +3116,7 @@
     </message>
     <message>
         <source>The federation is served on this computer</source>
-        <translation>La federación está en servicio en este equipo</translation>
+        <translation>La federación está en servicio en este ordenador</translation>
     </message>
     <message>
         <source>The federation&apos;s final adapter is scored on example test notes of {site}.</source>
@@ -3144,7 +3144,7 @@
     </message>
     <message>
         <source>The first round begins once all are there, and at {time} with those who are.</source>
-        <translation>La primera ronda empieza cuando estén todos, y a las {time} con los que estén.</translation>
+        <translation>La primera ronda empieza cuando estén todos o, con los que estén, en este momento: {time}.</translation>
     </message>
     <message>
         <source>The first round begins once {expected} sites have joined.</source>
@@ -3280,7 +3280,7 @@
     </message>
     <message>
         <source>The rating of what an adapter may reveal must be {light} or better.</source>
-        <translation>Lo que encuentren sus sondeos puede ser {light} en el peor de los casos.</translation>
+        <translation>La valoración de lo que un adaptador puede revelar debe ser «{light}» o mejor.</translation>
     </message>
     <message>
         <source>The record is broken.</source>
@@ -3460,7 +3460,7 @@
     </message>
     <message>
         <source>This computer does not know itself by it. Right if your network leads it here: {known}.</source>
-        <translation>Este equipo no se conoce por ese nombre. Es correcto si su red lo dirige aquí: {known}.</translation>
+        <translation>Este ordenador no se conoce por ese nombre. Es correcto si su red lo dirige aquí: {known}.</translation>
     </message>
     <message>
         <source>This computer is busy; the note is read when that is done.</source>
@@ -3472,15 +3472,15 @@
     </message>
     <message>
         <source>This computer is in no network now. Connect it, or try the federation out on this computer alone.</source>
-        <translation>Este equipo no está en ninguna red. Conéctelo, o pruebe la federación solo en este equipo.</translation>
+        <translation>Este ordenador no está en ninguna red. Conéctelo, o pruebe la federación solo en este ordenador.</translation>
     </message>
     <message>
         <source>This computer only</source>
-        <translation>Solo este equipo</translation>
+        <translation>Solo este ordenador</translation>
     </message>
     <message>
         <source>This computer serves {federation}. Stop that first, to be a host of another federation.</source>
-        <translation>Este equipo aloja {federation}. Deténgala primero, para ser anfitrión de otra federación.</translation>
+        <translation>Este ordenador aloja {federation}. Deténgala primero, para ser anfitrión de otra federación.</translation>
     </message>
     <message>
         <source>This computer stays awake while it trains.</source>
@@ -3500,7 +3500,7 @@
     </message>
     <message>
         <source>This is everything in it: no notes, no keys, no passwords, no names of files. It is saved on this computer, and is sent nowhere.</source>
-        <translation>Esto es todo lo que contiene: ni notas, ni claves, ni contraseñas, ni nombres de archivos. Se guarda en este ordenador y no va a ningún sitio por sí solo.</translation>
+        <translation>Esto es todo lo que contiene: ni notas, ni claves, ni contraseñas, ni nombres de archivos. Se guarda en este ordenador y no se envía a ninguna parte.</translation>
     </message>
     <message>
         <source>This is not a folder of notes, or some of them are missing.</source>
@@ -3636,7 +3636,7 @@
     </message>
     <message>
         <source>Training has stopped at its current step. If the round closes meanwhile, it closes without you.</source>
-        <translation>El entrenamiento se ha detenido en su paso actual. Cuando se cierre la ronda, esta sigue sin usted.</translation>
+        <translation>El entrenamiento se ha detenido en su paso actual. Si entretanto se cierra la ronda, se cierra sin usted.</translation>
     </message>
     <message>
         <source>Training is drawn here as soon as it starts on {notes}.</source>
@@ -3916,7 +3916,7 @@
     </message>
     <message>
         <source>Where several files set the same limit, the strictest applies.</source>
-        <translation>Donde varios archivos hablan de lo mismo, rige el más estricto.</translation>
+        <translation>Donde varios archivos fijan el mismo límite, rige el más estricto.</translation>
     </message>
     <message>
         <source>Which notes were used</source>
@@ -3980,7 +3980,7 @@
     </message>
     <message>
         <source>Words that all these sites see</source>
-        <translation>Palabras de todos los centros</translation>
+        <translation>Palabras que ven todos estos centros</translation>
     </message>
     <message>
         <source>Worse on {notes}, fairly sure</source>
@@ -4192,7 +4192,7 @@
     </message>
     <message>
         <source>a test: its results do not count</source>
-        <translation>una prueba: nada de ella cuenta</translation>
+        <translation>una prueba: sus resultados no cuentan</translation>
     </message>
     <message>
         <source>a trained adapter of rank {rank}</source>
@@ -4648,7 +4648,7 @@
     </message>
     <message>
         <source>real work: its results count</source>
-        <translation>trabajo que cuenta</translation>
+        <translation>trabajo real: sus resultados cuentan</translation>
     </message>
     <message>
         <source>received</source>
@@ -4945,7 +4945,7 @@
     <message numerus="yes">
         <source>{count} of %n site(s) connected.</source>
         <translation>
-            <numerusform>{count} de %n centro conectados.</numerusform>
+            <numerusform>{count} de %n centro conectado.</numerusform>
             <numerusform>{count} de %n centros conectados.</numerusform>
         </translation>
     </message>
@@ -5106,7 +5106,7 @@
     </message>
     <message>
         <source>{relative:.1f} times as likely as invented ones of the same form, {low:.1f} to {high:.1f} (no leak: 1); {strings} found, the most {largest:,.1f} times.</source>
-        <translation>{relative:.1f} veces más probables que los inventados de la misma forma, de {low:.1f} a {high:.1f} (sin fuga: 1); {strings} encontrados, el que más {largest:,.1f} veces.</translation>
+        <translation>{relative:.1f} veces la probabilidad de los inventados de la misma forma, de {low:.1f} a {high:.1f} (sin fuga: 1); {strings} encontrados, como máximo {largest:,.1f} veces.</translation>
     </message>
     <message>
         <source>{scores}, mean of {n} tasks</source>
@@ -5138,7 +5138,7 @@
     </message>
     <message>
         <source>{sites} sites, {asked} asked per round</source>
-        <translation>{sites} centros, se pregunta a {asked} por ronda</translation>
+        <translation>{sites} centros, {asked} convocados por ronda</translation>
     </message>
     <message>
         <source>{site} alone</source>
@@ -5154,7 +5154,7 @@
     </message>
     <message>
         <source>{site} is admitted.</source>
-        <translation>{site} está admitido.</translation>
+        <translation>Se ha admitido a {site}.</translation>
     </message>
     <message>
         <source>{some} of {all}</source>
@@ -5202,7 +5202,7 @@
     </message>
     <message>
         <source>{type}, not part of the federation</source>
-        <translation>{type}, sin lugar en la federación</translation>
+        <translation>{type}, fuera de la federación</translation>
     </message>
     <message>
         <source>{used} of {total} GB</source>
@@ -5345,7 +5345,7 @@
     </message>
     <message>
         <source>Looking…</source>
-        <translation>Comprobando …</translation>
+        <translation>Comprobando…</translation>
     </message>
     <message>
         <source>Nothing is waiting for you</source>
@@ -5415,7 +5415,7 @@
     </message>
     <message>
         <source>Not both could be read to the end: this is no comparison.</source>
-        <translation>No han leído ambos hasta el final: esto no es una comparación.</translation>
+        <translation>No se pudo leer hasta el final con los dos: esto no es una comparación.</translation>
     </message>
     <message>
         <source>The left one</source>
@@ -5431,7 +5431,7 @@
     </message>
     <message>
         <source>You are asked once both have been read.</source>
-        <translation>Se le pregunta cuando ambos han leído.</translation>
+        <translation>Se le preguntará cuando los dos hayan leído la nota.</translation>
     </message>
 </context>
 <context>
@@ -5668,7 +5668,7 @@
     </message>
     <message>
         <source>Save scores and predictions…</source>
-        <translation>Guardar puntuaciones y predicciones…</translation>
+        <translation>Progreso de la evaluación</translation>
     </message>
     <message>
         <source>Saved. The predictions hold words of the notes: keep them at your site.</source>
@@ -5688,11 +5688,11 @@
     </message>
     <message>
         <source>The base model and “{adapter}” answer for every note that has labels; both are scored.</source>
-        <translation>El modelo base y «{adapter}» responden por cada nota que tiene etiquetas; se puntúan los dos.</translation>
+        <translation>El modelo base y «{adapter}» dan una respuesta para cada nota que tiene etiquetas; se puntúan los dos.</translation>
     </message>
     <message>
         <source>The base model answers for every note that has labels, and is scored.</source>
-        <translation>El modelo base responde por cada nota que tiene etiquetas y se puntúa.</translation>
+        <translation>El modelo base da una respuesta para cada nota que tiene etiquetas y se puntúa.</translation>
     </message>
 </context>
 <context>
@@ -5842,7 +5842,7 @@
     </message>
     <message>
         <source>federation.toml, which all sites agree on, and the adapter that the first round begins with: the same files as by fedmed-desktop --new-federation. You can read the first one, and move both to a server.</source>
-        <translation>federation.toml, en el que coinciden todos los centros, y el adaptador con el que empieza la primera ronda: los mismos archivos que con fedmed-desktop --new-federation. Puede leer el primero, y llevar ambos a un servidor.</translation>
+        <translation>federation.toml, lo que acuerdan todos los centros, y el adaptador con el que empieza la primera ronda: los mismos archivos que con fedmed-desktop --new-federation. Puede leer el primero, y llevar ambos a un servidor.</translation>
     </message>
 </context>
 <context>
@@ -5871,11 +5871,11 @@
     <name>FormPanel</name>
     <message>
         <source>A round closes with so many updates at least.</source>
-        <translation>Una ronda se cierra con al menos tantas actualizaciones.</translation>
+        <translation>Una ronda se cierra con este número de actualizaciones como mínimo.</translation>
     </message>
     <message>
         <source>Address of this computer</source>
-        <translation>Dirección de este equipo</translation>
+        <translation>Dirección de este ordenador</translation>
     </message>
     <message>
         <source>Advanced</source>
@@ -5887,7 +5887,7 @@
     </message>
     <message>
         <source>Another model, in a folder of this computer</source>
-        <translation>Otro modelo, en una carpeta de este equipo</translation>
+        <translation>Otro modelo, en una carpeta de este ordenador</translation>
     </message>
     <message>
         <source>Confirm each new site</source>
@@ -5935,7 +5935,7 @@
     </message>
     <message>
         <source>Looking…</source>
-        <translation>Comprobando …</translation>
+        <translation>Comprobando…</translation>
     </message>
     <message>
         <source>Model folder</source>
@@ -5967,7 +5967,7 @@
     </message>
     <message>
         <source>Sites call it: it stands in their invitations.</source>
-        <translation>Los centros la llaman: figura en sus invitaciones.</translation>
+        <translation>Los centros se conectan a ella: figura en sus invitaciones.</translation>
     </message>
     <message>
         <source>Sites that a round needs</source>
@@ -5975,7 +5975,7 @@
     </message>
     <message>
         <source>Sites that are expected</source>
-        <translation>Centros esperados</translation>
+        <translation>Centros previstos</translation>
     </message>
     <message>
         <source>Something above is not right yet.</source>
@@ -5983,11 +5983,11 @@
     </message>
     <message>
         <source>Something above is still empty.</source>
-        <translation>Algo de arriba sigue vacío.</translation>
+        <translation>Algo de lo anterior sigue vacío.</translation>
     </message>
     <message>
         <source>The first round waits for so many.</source>
-        <translation>La primera ronda espera a tantos.</translation>
+        <translation>La primera ronda espera a este número de centros.</translation>
     </message>
     <message>
         <source>The small model that comes with the program</source>
@@ -6023,7 +6023,7 @@
     </message>
     <message>
         <source>Words of your own, separated by commas. Each site says which of its types is which of these.</source>
-        <translation>Palabras suyas, separadas por comas. Cada centro dice cuál de sus tipos es cuál de estos.</translation>
+        <translation>Palabras suyas, separadas por comas. Cada centro indica a cuál de estas corresponde cada uno de sus tipos.</translation>
     </message>
     <message>
         <source>Your firewall must let sites in there.</source>
@@ -6202,7 +6202,7 @@
     <name>HostStoryCard</name>
     <message>
         <source>This computer must be on, and sites must reach it, whenever a round goes on. It needs no GPU and no notes.</source>
-        <translation>Este equipo debe estar encendido y al alcance de los centros mientras haya una ronda en curso. No necesita GPU ni notas.</translation>
+        <translation>Este ordenador debe estar encendido y al alcance de los centros mientras haya una ronda en curso. No necesita GPU ni notas.</translation>
     </message>
     <message>
         <source>What arrives here is what each site has approved: adapters, counts and scores. Never the words of notes.</source>
@@ -6233,11 +6233,11 @@
     </message>
     <message>
         <source>Decide what hospitals learn together. This computer then calls the rounds and combines.</source>
-        <translation>Decida qué aprenden juntos los hospitales. Este equipo convoca luego las rondas y combina.</translation>
+        <translation>Decida qué aprenden juntos los hospitales. Este ordenador convoca después las rondas y combina lo aprendido.</translation>
     </message>
     <message>
         <source>Found the federation</source>
-        <translation>Fundar la federación</translation>
+        <translation>Crear la federación</translation>
     </message>
     <message>
         <source>Host a federation</source>
@@ -6245,7 +6245,7 @@
     </message>
     <message>
         <source>No longer look after it…</source>
-        <translation>No atenderla más…</translation>
+        <translation>Dejar de gestionarla…</translation>
     </message>
     <message>
         <source>Reading the model, and writing…</source>
@@ -6253,7 +6253,7 @@
     </message>
     <message>
         <source>You are a host of this federation; another computer serves it.</source>
-        <translation>Usted es anfitrión de esta federación; la aloja otro equipo.</translation>
+        <translation>Usted es anfitrión de esta federación; la aloja otro ordenador.</translation>
     </message>
     <message>
         <source>You host this federation, as a test.</source>
@@ -6295,7 +6295,7 @@
     </message>
     <message>
         <source>How well it works</source>
-        <translation>Qué tal funciona</translation>
+        <translation>Qué resultados da</translation>
     </message>
     <message>
         <source>Not known yet: scores appear here once this round&apos;s adapter has been trained.</source>
@@ -6385,18 +6385,18 @@
     </message>
     <message>
         <source>There they choose Join. Then compare six words by phone; if they differ, remove the site.</source>
-        <translation>Allí eligen Unirse. Compare luego seis palabras por teléfono; si difieren, quite el centro.</translation>
+        <translation>Allí eligen Unirse. Compare luego seis palabras por teléfono; si difieren, dé de baja el centro.</translation>
     </message>
     <message>
         <source>There they choose Join. Then they wait here, until you have compared six words and confirmed.</source>
-        <translation>Allí eligen Unirse. Luego el centro espera aquí, hasta que haya comparado seis palabras y confirmado.</translation>
+        <translation>Allí eligen Unirse. Luego el centro espera aquí, hasta que usted haya comparado las seis palabras y confirmado.</translation>
     </message>
 </context>
 <context>
     <name>JoinPage</name>
     <message>
         <source>A small file that says which of the federation&apos;s types each of yours is.</source>
-        <translation>Un pequeño archivo que dice cuál de sus tipos es cuál de los de la federación.</translation>
+        <translation>Un pequeño archivo que indica a qué tipo de la federación corresponde cada uno de los suyos.</translation>
     </message>
     <message>
         <source>Back</source>
@@ -6428,7 +6428,7 @@
     </message>
     <message>
         <source>Look after it</source>
-        <translation>Atenderla</translation>
+        <translation>Gestionarla</translation>
     </message>
     <message>
         <source>Looking…</source>
@@ -6448,7 +6448,7 @@
     </message>
     <message>
         <source>Tests the connection to the coordinator and checks this computer. It tells the coordinator nothing about this site.</source>
-        <translation>Prueba el camino hasta el coordinador y examina este ordenador. No dice nada sobre este centro.</translation>
+        <translation>Prueba la conexión con el coordinador y comprueba este ordenador. No le dice al coordinador nada sobre este centro.</translation>
     </message>
     <message>
         <source>The agreed language model; its host gives you this folder.</source>
@@ -6464,7 +6464,7 @@
     </message>
     <message>
         <source>Your annotated notes. They are only read, and stay there.</source>
-        <translation>Sus notas marcadas. Solo se leen, y se quedan ahí.</translation>
+        <translation>Sus notas, con sus anotaciones. Solo se leen, y se quedan ahí.</translation>
     </message>
     <message>
         <source>Your notes stay in their folder. Nothing learned from your notes leaves before you approve it.</source>
@@ -6506,7 +6506,7 @@
     </message>
     <message>
         <source>Layers are numbered from the input onwards. Norm: how large the change is. Click a heading to sort.</source>
-        <translation>Las capas se cuentan desde las palabras. Norma: lo grande que es el cambio. Un clic en un encabezado ordena.</translation>
+        <translation>Las capas se numeran desde la entrada. Norma: lo grande que es el cambio. Haga clic en un encabezado para ordenar.</translation>
     </message>
 </context>
 <context>
@@ -6837,7 +6837,7 @@
     </message>
     <message>
         <source>Your annotated notes. They are only read, and stay there.</source>
-        <translation>Sus notas marcadas. Solo se leen, y se quedan ahí.</translation>
+        <translation>Sus notas, con sus anotaciones. Solo se leen, y se quedan ahí.</translation>
     </message>
 </context>
 <context>
@@ -7034,7 +7034,7 @@
     </message>
     <message>
         <source>“system”: as this computer&apos;s settings say. “none”: no proxy. Or the address of a proxy.</source>
-        <translation>“system”: como digan los ajustes de este ordenador. “none”: sin proxy. O bien, la dirección de un proxy.</translation>
+        <translation>«system»: como digan los ajustes de este ordenador. «none»: sin proxy. O bien, la dirección de un proxy.</translation>
     </message>
 </context>
 <context>
@@ -7098,7 +7098,7 @@
     </message>
     <message>
         <source>What each of these means, and what it does not</source>
-        <translation>Qué significa cada uno de estos, y qué no</translation>
+        <translation>Qué significa cada uno de estos datos, y qué no</translation>
     </message>
     <message>
         <source>What it may reveal</source>
@@ -7183,7 +7183,7 @@
     </message>
     <message>
         <source>Saved as {path}. It contains the note&apos;s words: keep it only where the note itself may be kept.</source>
-        <translation>Guardado como {path}. Contiene las palabras de la nota: consérvelo donde pueda estar la nota.</translation>
+        <translation>Guardado como {path}. Contiene las palabras de la nota: consérvelo solo donde pueda estar la nota.</translation>
     </message>
     <message>
         <source>The adapter (a PEFT folder)…</source>
@@ -7330,7 +7330,7 @@
     <name>SettingsPage</name>
     <message>
         <source>A support bundle holds versions, settings and the end of the log, without notes, names of files or secrets. You see all of it before it is saved.</source>
-        <translation>Un paquete de soporte contiene versiones, ajustes y el final del registro, sin notas, nombres de archivos ni secretos. Usted lo ve todo antes de que se guarde.</translation>
+        <translation>Un paquete de soporte contiene versiones, ajustes y el final del archivo de registro, sin notas, nombres de archivos ni secretos. Usted lo ve todo antes de que se guarde.</translation>
     </message>
     <message>
         <source>Check the connection</source>
@@ -7338,7 +7338,7 @@
     </message>
     <message>
         <source>Checks the connection to the coordinator, disk, memory and secret key. It joins nothing.</source>
-        <translation>Examina el camino hasta el coordinador, y el disco, la memoria y la clave secreta. No se une a nada.</translation>
+        <translation>Comprueba la conexión con el coordinador, el disco, la memoria y la clave secreta. No se une a nada.</translation>
     </message>
     <message>
         <source>Close</source>
@@ -7432,7 +7432,7 @@
     </message>
     <message>
         <source>Go to your decision</source>
-        <translation>A su decisión</translation>
+        <translation>Ir a su decisión</translation>
     </message>
     <message>
         <source>To {address}</source>
@@ -7455,7 +7455,7 @@
     </message>
     <message>
         <source>For specialists</source>
-        <translation>Para especialistas</translation>
+        <translation>Para expertos</translation>
     </message>
     <message>
         <source>Hide every number</source>
@@ -7467,7 +7467,7 @@
     </message>
     <message>
         <source>How well it works</source>
-        <translation>Qué tal funciona</translation>
+        <translation>Qué resultados da</translation>
     </message>
     <message>
         <source>Layer by layer</source>
@@ -7510,7 +7510,7 @@
     </message>
     <message>
         <source>The note has not been read with this one yet.</source>
-        <translation>Todavía no se ha leído con este.</translation>
+        <translation>La nota todavía no se ha leído con este.</translation>
     </message>
     <message>
         <source>What these numbers mean</source>
@@ -7573,7 +7573,7 @@
     </message>
     <message>
         <source>Remove…</source>
-        <translation>Quitar…</translation>
+        <translation>Dar de baja…</translation>
     </message>
     <message>
         <source>Resume</source>
@@ -7780,7 +7780,7 @@
     </message>
     <message>
         <source>The note has not been read with this one yet.</source>
-        <translation>Todavía no se ha leído con este.</translation>
+        <translation>La nota todavía no se ha leído con este.</translation>
     </message>
     <message>
         <source>What this adapter finds is shown here.</source>
@@ -8051,7 +8051,7 @@
     <name>errors</name>
     <message>
         <source>--shard-base splits the base model over the processes of one site, but only one process is running. Start it under torchrun, with --nproc-per-node and the number of GPUs.</source>
-        <translation>--shard-base reparte el modelo base entre los procesos de un centro, y este está solo. Inícielo con torchrun, con --nproc-per-node y el número de GPU.</translation>
+        <translation>--shard-base reparte el modelo base entre los procesos de un centro, pero solo hay un proceso en marcha. Inícielo con torchrun, con --nproc-per-node y el número de GPU.</translation>
     </message>
     <message>
         <source>A 4-bit base model needs the package bitsandbytes, which is not installed. Install fedmed-desktop[gpu], or continue without 4 bits.</source>
@@ -8063,11 +8063,11 @@
     </message>
     <message>
         <source>A column cannot be {role}. Choose from: {known}.</source>
-        <translation>{role} no es nada que pueda ser una columna. Elija entre: {known}.</translation>
+        <translation>Una columna no puede ser {role}. Elija entre: {known}.</translation>
     </message>
     <message>
         <source>A connection to {address} takes {milliseconds} ms.</source>
-        <translation>Se puede establecer una conexión con {address}, en {milliseconds} ms.</translation>
+        <translation>Una conexión con {address} tarda {milliseconds} ms.</translation>
     </message>
     <message>
         <source>A note of {corpus} has no {what}, so the notes cannot be split by it. Choose another split.by.</source>
@@ -8119,11 +8119,11 @@
     </message>
     <message>
         <source>Another fedmed-desktop has the folder {path} open. This one saves no settings and no log, and cannot take part in the other one&apos;s federation. Close one of them, or start with another --data-dir.</source>
-        <translation>Otro fedmed-desktop tiene abierta la carpeta {path}. Este no guarda ajustes ni registro, y no puede participar en la federación del otro. Cierre uno de los dos, o inicie con otra --data-dir.</translation>
+        <translation>Otro fedmed-desktop tiene abierta la carpeta {path}. Este no guarda ajustes ni archivo de registro, y no puede participar en la federación del otro. Cierre uno de los dos, o inicie con otra --data-dir.</translation>
     </message>
     <message>
         <source>Another process of this site has ended or does not answer, so this one ends too. The other&apos;s last messages are above. Start torchrun again with the same --data-dir: training continues from its checkpoint.</source>
-        <translation>Otro proceso de este centro ha terminado o no responde, así que este termina también. Lo que dijo antes está arriba. Vuelva a iniciar torchrun con la misma --data-dir: el entrenamiento continúa desde su punto de control.</translation>
+        <translation>Otro proceso de este centro ha terminado o no responde, así que este termina también. Los últimos mensajes del otro están arriba. Vuelva a iniciar torchrun con la misma --data-dir: el entrenamiento continúa desde su punto de control.</translation>
     </message>
     <message>
         <source>Another program answers at {address}, not a coordinator. Check the address and the port with the host.</source>
@@ -8151,7 +8151,7 @@
     </message>
     <message>
         <source>Differential privacy needs numbers that do not overflow, and this GPU computes in float16. Train on a GPU with bfloat16, or on the CPU.</source>
-        <translation>La privacidad diferencial necesita números que no se desborden, y esta tarjeta calcula en float16. Entrene en una tarjeta con bfloat16, o en la CPU.</translation>
+        <translation>La privacidad diferencial necesita números que no se desborden, y esta GPU calcula en float16. Entrene en una GPU con bfloat16, o en la CPU.</translation>
     </message>
     <message>
         <source>Directions were not compared, as there are only {updates} updates: three are needed.</source>
@@ -8191,7 +8191,7 @@
     </message>
     <message>
         <source>Give --bundle-in and --bundle-out together: the file that came from the host, and the file that goes back.</source>
-        <translation>--bundle-in y --bundle-out van juntas: lo que llegó del anfitrión y lo que vuelve a él.</translation>
+        <translation>Indique --bundle-in y --bundle-out juntas: el archivo que llegó del anfitrión y el archivo que vuelve a él.</translation>
     </message>
     <message>
         <source>Give either an invitation or the address of a coordinator on this computer, not both.</source>
@@ -8267,7 +8267,7 @@
     </message>
     <message>
         <source>No GPU was found that the program can use. Training runs on the processor, which takes many times longer. Small models and the demonstration work well.</source>
-        <translation>No se encontró ninguna que el programa pueda usar. El entrenamiento se hace en el procesador, lo que lleva muchas veces más tiempo. Los modelos pequeños y la demostración funcionan bien.</translation>
+        <translation>No se encontró ninguna GPU que el programa pueda usar. El entrenamiento se hace en el procesador, lo que lleva muchas veces más tiempo. Los modelos pequeños y la demostración funcionan bien.</translation>
     </message>
     <message>
         <source>No QR code can be made out in this picture. Take one that shows the whole code, sharp and straight from the front; or paste the line instead.</source>
@@ -8375,7 +8375,7 @@
     </message>
     <message>
         <source>Nothing is trained, because too little of the privacy budget is left: {spent} of epsilon {epsilon} is spent, and {steps} more steps would need so much noise that nothing could be learned. This site can take part with more notes, or in a federation with fewer rounds or steps, or with a larger epsilon.</source>
-        <translation>No se entrena nada: del presupuesto de privacidad, épsilon {epsilon}, se ha gastado {spent}, y {steps} pasos más solo cabrían con tanto ruido que no se podría aprender nada. Este centro puede participar con más notas, o en una federación con menos rondas o pasos, o con un épsilon mayor.</translation>
+        <translation>No se entrena nada, porque queda muy poco del presupuesto de privacidad: se ha gastado {spent} de épsilon {epsilon}, y {steps} pasos más necesitarían tanto ruido que no se podría aprender nada. Este centro puede participar con más notas, o en una federación con menos rondas o pasos, o con un épsilon mayor.</translation>
     </message>
     <message>
         <source>Nothing leaves this site until the policy in {path} is right: {key}: {reason}.</source>
@@ -8387,7 +8387,7 @@
     </message>
     <message>
         <source>Nothing leaves this site: {path} is this computer&apos;s policy, and accounts other than the administrator&apos;s can change it. Make the administrator its owner, and let nobody else write to it or its folder.</source>
-        <translation>Nada sale de este centro: {path} es la política de este ordenador, y la pueden modificar otros además del administrador. Haga que pertenezca al administrador, y que nadie más pueda escribir en ella ni en su carpeta.</translation>
+        <translation>Nada sale de este centro: {path} es la política de este ordenador, y la pueden modificar cuentas que no son la del administrador. Haga que pertenezca al administrador, y que nadie más pueda escribir en ella ni en su carpeta.</translation>
     </message>
     <message>
         <source>Only {free} is free for the folder {path}, and about {needed} is needed. Free some space, or choose a folder on another disk.</source>
@@ -8407,15 +8407,15 @@
     </message>
     <message>
         <source>Patients or documents in the training notes that are in the validation or test notes too: {count}. What is measured on those has no noise, so they would not be protected. Nothing is trained. Split the notes so that all of a patient&apos;s or a document&apos;s stay together (--check-notes NOTES --split-into FOLDER).</source>
-        <translation>Pacientes o documentos de las notas de entrenamiento que también están en las de validación o de prueba: {count}. Lo que se mide en ellas no lleva ruido, así que no quedarían protegidos. No se entrena nada. Divida las notas de modo que ninguno quede repartido (--check-notes NOTES --split-into FOLDER).</translation>
+        <translation>Pacientes o documentos de las notas de entrenamiento que también están en las de validación o de prueba: {count}. Lo que se mide en ellas no lleva ruido, así que no quedarían protegidos. No se entrena nada. Divida las notas de modo que todas las de un paciente o documento queden juntas (--check-notes NOTES --split-into FOLDER).</translation>
     </message>
     <message>
         <source>Port {port} and those after it are used by other programs on this computer. Choose another.</source>
-        <translation>El puerto {port} y los siguientes los usan otros programas de este equipo. Elija otro.</translation>
+        <translation>El puerto {port} y los siguientes los usan otros programas de este ordenador. Elija otro.</translation>
     </message>
     <message>
         <source>Port {port} is used by another program on this computer. Choose another, such as {free}.</source>
-        <translation>El puerto {port} lo usa otro programa de este equipo. Elija otro, como {free}.</translation>
+        <translation>El puerto {port} lo usa otro programa de este ordenador. Elija otro, como {free}.</translation>
     </message>
     <message>
         <source>Port {port} on {address} is already used by another program. Choose another --port.</source>
@@ -8443,7 +8443,7 @@
     </message>
     <message>
         <source>Round {round} cannot be carried by removable medium: its updates are masked, and for that all sites exchange messages several times. Connect this site, or ask the host for a federation without secure aggregation.</source>
-        <translation>La ronda {round} va enmascarada, y en ella todos los centros deben comunicarse varias veces entre sí, lo que no es posible con un soporte extraíble. Conecte este centro, o pida al anfitrión una federación sin agregación segura.</translation>
+        <translation>La ronda {round} no se puede llevar en un soporte extraíble: sus actualizaciones van enmascaradas, y para eso todos los centros intercambian mensajes varias veces. Conecte este centro, o pida al anfitrión una federación sin agregación segura.</translation>
     </message>
     <message>
         <source>Round {round} cannot be closed: it has {updates} of the {quorum} updates that it needs.</source>
@@ -8475,19 +8475,19 @@
     </message>
     <message>
         <source>Sites download the adapter of round {round} in full (float32), because its ranks differ from those of the adapter before it. There is nothing to do.</source>
-        <translation>El adaptador de la ronda {round} tiene otros rangos que el anterior, así que no hay diferencia con menos bits: los centros lo obtienen en float32. No hay que hacer nada.</translation>
+        <translation>Los centros descargan entero (float32) el adaptador de la ronda {round}, porque sus rangos son distintos de los del adaptador anterior. No hay que hacer nada.</translation>
     </message>
     <message>
         <source>Sites download the adapter of round {round} in full (float32): in fewer bits it would have lost {percent} % of what the round changed, and the limit is {most} %. If that happens every round, choose a larger transfer.dtype, or take out transfer.down.</source>
-        <translation>Los centros obtienen el adaptador de la ronda {round} en float32: con menos bits habría perdido el {percent} % de lo que cambió la ronda, y el límite es el {most} %. Si ocurre en todas las rondas, elija un transfer.dtype mayor, o quite transfer.down.</translation>
+        <translation>Los centros descargan entero (float32) el adaptador de la ronda {round}: con menos bits habría perdido el {percent}&#xa0;% de lo que cambió la ronda, y el límite es el {most}&#xa0;%. Si ocurre en todas las rondas, elija un transfer.dtype mayor, o quite transfer.down.</translation>
     </message>
     <message>
         <source>Some pieces of the notes are too long and are left out: {pieces}. They do not fit into {tokens} tokens, even when cut as small as makes sense; nothing is learned from them, and what they contain counts as missed. Shorten them, or ask the host for a larger max_tokens.</source>
-        <translation>Fragmentos de las notas demasiado largos para leerlos de una vez: {pieces}. No caben en {tokens} tokens, ni cortados tan pequeños como tiene sentido, así que no se aprenden, y lo que contienen cuenta como omitido. Acórtelos, o pida al anfitrión un max_tokens mayor.</translation>
+        <translation>Algunos fragmentos de las notas son demasiado largos y se omiten: {pieces}. No caben en {tokens} tokens, ni cortados tan pequeños como tiene sentido; no se aprende nada de ellos, y lo que contienen cuenta como no encontrado. Acórtelos, o pida al anfitrión un max_tokens mayor.</translation>
     </message>
     <message>
         <source>Something stands between this site and the coordinator: the encryption key on the line is {found}, the coordinator&apos;s own is {expected}. Nothing was sent. If your network inspects encrypted traffic, ask its administrators to exempt this address.</source>
-        <translation>Alguien se interpone entre este centro y el coordinador: la clave de cifrado de la línea es {found}, y la del coordinador es {expected}. No se envió nada. Si su red inspecciona el tráfico cifrado, pida a sus administradores que exceptúen esta dirección.</translation>
+        <translation>Algo se interpone entre este centro y el coordinador: la clave de cifrado de la conexión es {found}, y la del coordinador es {expected}. No se envió nada. Si su red inspecciona el tráfico cifrado, pida a sus administradores que exceptúen esta dirección.</translation>
     </message>
     <message>
         <source>Something unexpected went wrong in the program ({kind}). Nothing was sent because of it. Start the program again; if this happens again, send the log file to the person who supports the program.</source>
@@ -8503,7 +8503,7 @@
     </message>
     <message>
         <source>That was more in a minute than a host can mean. Wait a minute, then go on.</source>
-        <translation>Eso fue más en un minuto de lo que un anfitrión puede querer. Espere un minuto y continúe.</translation>
+        <translation>Son más órdenes en un minuto de las que un anfitrión puede querer dar. Espere un minuto y continúe.</translation>
     </message>
     <message>
         <source>The QR code in this picture is not an invitation&apos;s. Use the one that the host gave you.</source>
@@ -8547,7 +8547,7 @@
     </message>
     <message>
         <source>The adapter {sha256} of round {round} could not be rebuilt from its difference, so it is downloaded in full. Nothing is lost. If that happens every round, tell the host.</source>
-        <translation>El adaptador {sha256} de la ronda {round} no se pudo reconstruir a partir de su diferencia, así que se obtiene entero. No se pierde nada. Si ocurre en todas las rondas, avise al anfitrión.</translation>
+        <translation>El adaptador {sha256} de la ronda {round} no se pudo reconstruir a partir de su diferencia, así que se descarga entero. No se pierde nada. Si ocurre en todas las rondas, avise al anfitrión.</translation>
     </message>
     <message>
         <source>The adapter {sha256}, which round {round} starts from, is missing or damaged. Copy the file of that name to {path} from a backup, or from the blobs folder of a site.</source>
@@ -8555,7 +8555,7 @@
     </message>
     <message>
         <source>The adapter&apos;s bytes are not in the one form that fedmed-desktop writes, so its hash cannot be compared. Save it again with fedmed-desktop.</source>
-        <translation>Los bytes del adaptador no tienen la única forma en que escribe fedmed-desktop, así que su hash no sirve. Guárdelo de nuevo con fedmed-desktop.</translation>
+        <translation>Los bytes del adaptador no tienen la única forma en que escribe fedmed-desktop, así que su hash no se puede comparar. Guárdelo de nuevo con fedmed-desktop.</translation>
     </message>
     <message>
         <source>The adapter&apos;s header claims {size} bytes; at most {limit} are allowed. The file is damaged or not a safetensors file; download it again.</source>
@@ -8583,7 +8583,7 @@
     </message>
     <message>
         <source>The administrator of this computer provides the secret key of the folder {path}, but did not at this start. Start the program as a service again, or name the key&apos;s file in FEDMED_SITE_KEY_FILE (for a coordinator: FEDMED_COORDINATOR_KEY_FILE).</source>
-        <translation>La clave secreta de la carpeta {path} la da el administrador de este ordenador, pero no en este inicio. Vuelva a iniciarlo como servicio, o indique el archivo de la clave en FEDMED_SITE_KEY_FILE (para un coordinador: FEDMED_COORDINATOR_KEY_FILE).</translation>
+        <translation>El administrador de este ordenador proporciona la clave secreta de la carpeta {path}, pero no lo ha hecho en este inicio. Vuelva a iniciar el programa como servicio, o indique el archivo de la clave en FEDMED_SITE_KEY_FILE (para un coordinador: FEDMED_COORDINATOR_KEY_FILE).</translation>
     </message>
     <message>
         <source>The audit file {path} cannot be read: {reason}. Check the path and its permissions.</source>
@@ -8595,7 +8595,7 @@
     </message>
     <message>
         <source>The base model has no chat template. Choose one that has, or found the federation with --prompt plain.</source>
-        <translation>El modelo base no tiene plantilla de chat. Elija uno que la tenga, o funde la federación con --prompt plain.</translation>
+        <translation>El modelo base no tiene plantilla de chat. Elija uno que la tenga, o cree la federación con --prompt plain.</translation>
     </message>
     <message>
         <source>The base model has no linear layer {name}, which the adapter needs. Use the base model that the adapter was made for.</source>
@@ -8603,7 +8603,7 @@
     </message>
     <message>
         <source>The base model here has another chat template than the federation&apos;s. Copy tokenizer_config.json and chat_template.jinja from the host&apos;s model folder.</source>
-        <translation>El modelo base de aquí tiene otra plantilla de chat que el de la federación. Tome tokenizer_config.json y chat_template.jinja de donde los tiene su anfitrión.</translation>
+        <translation>El modelo base de aquí tiene otra plantilla de chat que el de la federación. Copie tokenizer_config.json y chat_template.jinja de la carpeta del modelo del anfitrión.</translation>
     </message>
     <message>
         <source>The base model uses the adapter&apos;s module {name} in a way in which single notes cannot be told apart, so nobody can say how much one note changes. Nothing has left. Choose another base model, or a federation without differential privacy.</source>
@@ -8611,7 +8611,7 @@
     </message>
     <message>
         <source>The base model&apos;s chat template cannot be used: {reason}. Choose another base model, or found the federation with --prompt plain.</source>
-        <translation>No se puede usar la plantilla de chat del modelo base: {reason}. Elija otro modelo base, o funde la federación con --prompt plain.</translation>
+        <translation>No se puede usar la plantilla de chat del modelo base: {reason}. Elija otro modelo base, o cree la federación con --prompt plain.</translation>
     </message>
     <message>
         <source>The blob {sha256} does not belong to an approved update and may not leave this computer.</source>
@@ -8643,7 +8643,7 @@
     </message>
     <message>
         <source>The computer at {address} accepts the connection but sends nothing. A firewall may be holding back WebSocket connections: ask the people who run this network to let them through.</source>
-        <translation>Algo responde en {address}, pero después no dice nada. Puede que un cortafuegos retenga lo que no conoce: pida a quienes administran esta red que dejen pasar las conexiones WebSocket hacia allí.</translation>
+        <translation>El ordenador en {address} acepta la conexión, pero no envía nada. Puede que un cortafuegos retenga las conexiones WebSocket: pida a quienes administran esta red que las dejen pasar.</translation>
     </message>
     <message>
         <source>The computer at {host} answers, but no program listens on port {port}. Ask the host whether the coordinator is running, and whether the port is right.</source>
@@ -8663,7 +8663,7 @@
     </message>
     <message>
         <source>The connection to {address} was cut off at once. Either the program there does not encrypt connections: check the address with the host. Or a firewall closes connections that it cannot inspect: ask the people who run this network not to inspect connections to this address.</source>
-        <translation>La conexión con {address} se cortó enseguida. O el programa que hay allí no cifra las conexiones: compruebe la dirección con el anfitrión. O un cortafuegos termina lo que no puede leer: pida a quienes administran esta red que no inspeccionen las conexiones hacia allí.</translation>
+        <translation>La conexión con {address} se cortó enseguida. O el programa que hay allí no cifra las conexiones: compruebe la dirección con el anfitrión. O un cortafuegos cierra las conexiones que no puede inspeccionar: pida a quienes administran esta red que no inspeccionen las conexiones con esta dirección.</translation>
     </message>
     <message>
         <source>The connection to {address} was lost before the coordinator answered. Look whether it was done, once the connection is back; asking again does no harm.</source>
@@ -8679,7 +8679,7 @@
     </message>
     <message>
         <source>The coordinator asked for the steps of secure aggregation in the wrong order. Nothing was revealed.</source>
-        <translation>El coordinador pide un paso de la agregación segura antes del que va primero. No se reveló nada.</translation>
+        <translation>El coordinador pidió los pasos de la agregación segura en un orden incorrecto. No se reveló nada.</translation>
     </message>
     <message>
         <source>The coordinator asks to open a second sum in the same round. This site has agreed to another one, and from two together a single update could be worked out. Nothing was revealed.</source>
@@ -8715,7 +8715,7 @@
     </message>
     <message>
         <source>The coordinator could not carry out the command: {reason}. Its log says more.</source>
-        <translation>El coordinador no pudo hacerlo: {reason}. Su registro dice más.</translation>
+        <translation>El coordinador no pudo ejecutar la orden: {reason}. Su archivo de registro dice más.</translation>
     </message>
     <message>
         <source>The coordinator could not prove that it owns its key (fingerprint {found}). Nothing was sent. Tell the host.</source>
@@ -8723,7 +8723,7 @@
     </message>
     <message>
         <source>The coordinator does not answer to the name in {address}. Ask its host to start it with --public-address {host}; this site keeps trying.</source>
-        <translation>El coordinador no se reconoce por el nombre de {address}. Pida a su anfitrión que lo inicie con --public-address {host}; este centro lo sigue intentando.</translation>
+        <translation>El coordinador no responde al nombre que figura en {address}. Pida a su anfitrión que lo inicie con --public-address {host}; este centro lo sigue intentando.</translation>
     </message>
     <message>
         <source>The coordinator has the fingerprint {fingerprint}. Only an invitation can tell whether it is the right coordinator: ask the host for one.</source>
@@ -8751,7 +8751,7 @@
     </message>
     <message>
         <source>The coordinator sends only {speed} Mbit/s to this computer. With an adapter of {size} (rank {rank}), download and upload take about this many minutes per round: {minutes}. Tell the host, who can choose longer deadlines or a smaller rank; or use a faster connection.</source>
-        <translation>El coordinador envía solo {speed} Mbit/s a este ordenador. Con un adaptador de {size} (rango {rank}), la ida y la vuelta llevan más o menos estos minutos por ronda: {minutes}. Avise al anfitrión, que puede elegir plazos más largos o un rango menor; o use una conexión más rápida.</translation>
+        <translation>El coordinador envía solo {speed} Mbit/s a este ordenador. Con un adaptador de {size} (rango {rank}), la descarga y el envío llevan más o menos estos minutos por ronda: {minutes}. Avise al anfitrión, que puede elegir plazos más largos o un rango menor; o use una conexión más rápida.</translation>
     </message>
     <message>
         <source>The coordinator sends {speed} Mbit/s or more to this computer.</source>
@@ -8759,15 +8759,15 @@
     </message>
     <message>
         <source>The coordinator sends {speed} Mbit/s or more to this computer. With an adapter of {size} (rank {rank}), download and upload take about this many minutes per round: {minutes}.</source>
-        <translation>El coordinador envía {speed} Mbit/s o más a este ordenador. Con un adaptador de {size} (rango {rank}), la ida y la vuelta llevan más o menos estos minutos por ronda: {minutes}.</translation>
+        <translation>El coordinador envía {speed} Mbit/s o más a este ordenador. Con un adaptador de {size} (rango {rank}), la descarga y el envío llevan más o menos estos minutos por ronda: {minutes}.</translation>
     </message>
     <message>
         <source>The coordinator sends {speed} Mbit/s or more to this computer. With an adapter of {size} (rank {rank}), download and upload take less than a minute per round.</source>
-        <translation>El coordinador envía {speed} Mbit/s o más a este ordenador. Con un adaptador de {size} (rango {rank}), la ida y la vuelta llevan menos de un minuto por ronda.</translation>
+        <translation>El coordinador envía {speed} Mbit/s o más a este ordenador. Con un adaptador de {size} (rango {rank}), la descarga y el envío llevan menos de un minuto por ronda.</translation>
     </message>
     <message>
         <source>The coordinator with the folder {path} stopped before it had carried out the command. Start it, and try again.</source>
-        <translation>El coordinador con la carpeta {path} terminó antes de acabarlo. Inícielo y vuelva a intentarlo.</translation>
+        <translation>El coordinador con la carpeta {path} se detuvo antes de haber ejecutado la orden. Inícielo y vuelva a intentarlo.</translation>
     </message>
     <message>
         <source>The corpus {corpus} is not bundled. Give the folder that contains it with --data.</source>
@@ -8859,7 +8859,7 @@
     </message>
     <message>
         <source>The folder {path} is in use, but no coordinator there accepts commands: it may be an earlier version, or about to stop. Stop it and try again, or look at its log.</source>
-        <translation>La carpeta {path} está en uso, pero allí ningún coordinador acepta el encargo: puede que sea de una versión anterior, o que esté a punto de terminar. Deténgalo y vuelva a intentarlo, o mire su registro.</translation>
+        <translation>La carpeta {path} está en uso, pero allí ningún coordinador acepta órdenes: puede que sea una versión anterior, o que esté a punto de detenerse. Deténgalo y vuelva a intentarlo, o mire su archivo de registro.</translation>
     </message>
     <message>
         <source>The host has shut out {site}, or has let in another key under this name. If that is a mistake, ask the host for a new invitation.</source>
@@ -8923,19 +8923,19 @@
     </message>
     <message>
         <source>The model in {path} cannot be adapted: it cannot process text with adapters on its layers ({reason}). Choose another base model.</source>
-        <translation>El modelo de {path} no se puede adaptar: con adaptadores en sus capas no puede procesar texto ({reason}). Elija otro modelo base.</translation>
+        <translation>El modelo en {path} no se puede adaptar: con adaptadores en sus capas no puede procesar texto ({reason}). Elija otro modelo base.</translation>
     </message>
     <message>
         <source>The model in {path} cannot be adapted: its layers have names like {name}, without the prefix of a whole model, so it was saved without its head. Choose the whole model, saved by transformers&apos; AutoModelForCausalLM.</source>
-        <translation>El modelo en {path} no se puede adaptar: sus capas tienen nombres como {name}, sin la parte del modelo delante, así que se guardó sin su cabeza. Elija el modelo completo, guardado con AutoModelForCausalLM de transformers.</translation>
+        <translation>El modelo en {path} no se puede adaptar: sus capas tienen nombres como {name}, sin el prefijo de un modelo completo, así que se guardó sin su cabeza. Elija el modelo completo, guardado con AutoModelForCausalLM de transformers.</translation>
     </message>
     <message>
         <source>The model in {path} cannot be adapted: its weights are already quantised ({method}). Choose the same model with 16- or 32-bit weights; each site may still load it in 4 bits (--nf4).</source>
-        <translation>El modelo en {path} no se puede adaptar: sus pesos ya están cuantizados ({method}). Elija el mismo modelo con números de 16 o 32 bits; cada centro puede mantenerlo igualmente en 4 bits (--nf4).</translation>
+        <translation>El modelo en {path} no se puede adaptar: sus pesos ya están cuantizados ({method}). Elija el mismo modelo con pesos de 16 o 32 bits; cada centro puede cargarlo igualmente en 4 bits (--nf4).</translation>
     </message>
     <message>
         <source>The model in {path} cannot be adapted: the layers of {kind} models are of the type Conv1D instead of linear layers (torch&apos;s Linear). Choose another base model.</source>
-        <translation>El modelo en {path} no se puede adaptar: las capas de los modelos {kind} no son capas lineales (Linear de torch), sino de una clase propia (Conv1D). Elija otro modelo base.</translation>
+        <translation>El modelo en {path} no se puede adaptar: las capas de los modelos {kind} son del tipo Conv1D en lugar de capas lineales (Linear de torch). Elija otro modelo base.</translation>
     </message>
     <message>
         <source>The model in {path} cannot be adapted: {kind} models have an encoder and a decoder. Choose a causal language model, which continues a text.</source>
@@ -8943,11 +8943,11 @@
     </message>
     <message>
         <source>The model in {path} cannot be adapted: {kind} models keep what they have read in an internal state of a special kind, which this program cannot continue from when it scores notes. Choose a base model with attention, such as Llama, Qwen, Gemma, Mistral, Phi or Granite.</source>
-        <translation>El modelo en {path} no se puede adaptar: los modelos {kind} guardan lo que han leído en un estado propio, que este programa no puede mantener cuando puntúa notas. Elija un modelo base con atención, como Llama, Qwen, Gemma, Mistral, Phi o Granite.</translation>
+        <translation>El modelo en {path} no se puede adaptar: los modelos {kind} guardan lo que han leído en un estado interno de una clase especial, desde el que este programa no puede continuar cuando puntúa notas. Elija un modelo base con atención, como Llama, Qwen, Gemma, Mistral, Phi o Granite.</translation>
     </message>
     <message>
         <source>The model in {path} cannot be adapted: {kind} models read text in both directions, so during training they would see the answer that they should learn. Choose a causal language model, which continues a text.</source>
-        <translation>El modelo de {path} no se puede adaptar: los modelos {kind} leen el texto en ambos sentidos, de modo que durante el entrenamiento verían la respuesta que deben aprender. Elija un modelo de lenguaje causal, que continúa un texto.</translation>
+        <translation>El modelo en {path} no se puede adaptar: los modelos {kind} leen el texto en ambos sentidos, de modo que durante el entrenamiento verían la respuesta que deben aprender. Elija un modelo de lenguaje causal, que continúa un texto.</translation>
     </message>
     <message>
         <source>The model in {path} cannot be adapted: {kind} models use the same layers in several places. Choose another base model.</source>
@@ -8963,11 +8963,11 @@
     </message>
     <message>
         <source>The model in {path} cannot be loaded: {reason}. Choose the folder of a language model that this version supports, in Hugging Face&apos;s format.</source>
-        <translation>El modelo en {path} no se puede cargar: {reason}. Elija la carpeta de un modelo de lenguaje que esta versión admita, en la forma de Hugging Face.</translation>
+        <translation>El modelo en {path} no se puede cargar: {reason}. Elija la carpeta de un modelo de lenguaje que esta versión admita, en el formato de Hugging Face.</translation>
     </message>
     <message>
         <source>The model in {path} comes with its own code, which is never run. Choose a model that the transformers library supports by itself.</source>
-        <translation>El modelo en {path} trae un programa propio, que nunca se ejecuta. Elija un modelo que la biblioteca transformers conozca por sí misma.</translation>
+        <translation>El modelo en {path} trae su propio código, que nunca se ejecuta. Elija un modelo que la biblioteca transformers admita por sí misma.</translation>
     </message>
     <message>
         <source>The model in {path} has no linear layers inside decoder blocks, so it cannot be adapted. Choose another base model.</source>
@@ -8979,11 +8979,11 @@
     </message>
     <message>
         <source>The model in {path} is kept in few bits, and no adapter can be merged into that. Save the adapter as a PEFT folder, or choose the whole model.</source>
-        <translation>El modelo de {path} está guardado con pocos bits y no se puede fusionar en él ningún adaptador. Guarde el adaptador como carpeta PEFT o elija el modelo completo.</translation>
+        <translation>El modelo en {path} está guardado con pocos bits y no se puede fusionar en él ningún adaptador. Guarde el adaptador como carpeta PEFT o elija el modelo completo.</translation>
     </message>
     <message>
         <source>The model in {path} names its layers in its files otherwise than once it is loaded, so torch is needed to found a federation on it. Install fedmed-desktop[site] on this computer, or found the federation on a computer that has it and copy the folder.</source>
-        <translation>Las capas del modelo en {path} tienen en sus archivos nombres distintos de los que tienen una vez cargado, así que hace falta torch para fundar una federación con él. Instale fedmed-desktop[site] en este ordenador, o funde la federación en uno que lo tenga y copie la carpeta.</translation>
+        <translation>Las capas del modelo en {path} tienen en sus archivos nombres distintos de los que tienen una vez cargado, así que hace falta torch para crear una federación con él. Instale fedmed-desktop[site] en este ordenador, o cree la federación en uno que lo tenga y copie la carpeta.</translation>
     </message>
     <message>
         <source>The model {model} is neither a folder nor in this computer&apos;s cache. Download it once with: hf download {model}</source>
@@ -9039,7 +9039,7 @@
     </message>
     <message>
         <source>The notes have labels for none of the tasks of {name}: {tasks}. Annotate them, or check that the labels are where the program looks for them.</source>
-        <translation>Las notas no tienen etiquetas para ninguna de las tareas de {name}: {tasks}. Anótelas, o compruebe que las etiquetas están donde se leen.</translation>
+        <translation>Las notas no tienen etiquetas para ninguna de las tareas de {name}: {tasks}. Anótelas, o compruebe que las etiquetas están donde el programa las busca.</translation>
     </message>
     <message>
         <source>The notes have no labels for the task {task}. This site takes part without it.</source>
@@ -9099,11 +9099,11 @@
     </message>
     <message>
         <source>The record of the sums that noise was added to ({path}) has {found} rounds, but {least} were combined: it was lost, or is an old copy. Nothing is combined, because nobody could tell how much of the privacy budget is spent. Put the newest copy back.</source>
-        <translation>El registro de las sumas a las que se añadió ruido ({path}) tiene {found} rondas, pero se combinaron {least}: se perdió, o es una copia antigua. No se combina nada, porque se gastaría más de lo que nadie cuenta. Vuelva a poner la copia más reciente.</translation>
+        <translation>El registro de las sumas a las que se añadió ruido ({path}) tiene {found} rondas, pero se combinaron {least}: se perdió, o es una copia antigua. No se combina nada, porque nadie podría saber cuánto del presupuesto de privacidad se ha gastado. Vuelva a poner la copia más reciente.</translation>
     </message>
     <message>
         <source>The record of what this site has spent of its privacy budget ({path}) has {found} steps, but its updates took {least}: it was lost, or is an old copy. Nothing is trained, because nobody could tell how much of the budget is spent. Put the newest copy back.</source>
-        <translation>El registro de lo que este centro ha gastado de su presupuesto de privacidad ({path}) tiene {found} pasos, pero sus actualizaciones llevaron {least}: se perdió, o es una copia antigua. No se entrena nada, porque se gastaría más de lo que nadie cuenta. Vuelva a poner la copia más reciente.</translation>
+        <translation>El registro de lo que este centro ha gastado de su presupuesto de privacidad ({path}) tiene {found} pasos, pero sus actualizaciones llevaron {least}: se perdió, o es una copia antigua. No se entrena nada, porque nadie podría saber cuánto del presupuesto se ha gastado. Vuelva a poner la copia más reciente.</translation>
     </message>
     <message>
         <source>The results and the table are in {path}, but matplotlib, which draws the plots, is not installed. Install it with pip install &apos;fedmed-desktop[lab]&apos;, then run the lab again with the same --out.</source>
@@ -9119,7 +9119,7 @@
     </message>
     <message>
         <source>The round is not combined, because too little of the privacy budget for whole sites is left: {spent} of epsilon {epsilon} is spent, and {rounds} more sums would need so much noise that nothing could be learned. More sums were made than the federation has rounds, so an old copy of this folder was put back. Start another federation from its last adapter.</source>
-        <translation>La ronda no se combina: del presupuesto de privacidad de centros enteros, épsilon {epsilon}, se ha gastado {spent}, y {rounds} sumas más solo cabrían con un ruido que las sepulta. Se hicieron más sumas que rondas tiene la federación, así que se restauró una copia antigua de esta carpeta. Empiece otra federación con su último adaptador.</translation>
+        <translation>La ronda no se combina, porque queda muy poco del presupuesto de privacidad de centros enteros: se ha gastado {spent} de épsilon {epsilon}, y {rounds} sumas más necesitarían tanto ruido que no se podría aprender nada. Se hicieron más sumas que rondas tiene la federación, así que se restauró una copia antigua de esta carpeta. Empiece otra federación con su último adaptador.</translation>
     </message>
     <message>
         <source>The scale {scale} of {name} cannot be used. It must be a finite number greater than 0.</source>
@@ -9167,7 +9167,7 @@
     </message>
     <message>
         <source>The site no longer has this update, so it cannot be fetched.</source>
-        <translation>El centro ya no tiene esta actualización, así que no se puede obtener.</translation>
+        <translation>El centro ya no tiene esta actualización, así que no se puede recoger.</translation>
     </message>
     <message>
         <source>The site uses protocol version {site}, the coordinator {coordinator}. Use the same version of fedmed-desktop on both sides.</source>
@@ -9191,7 +9191,7 @@
     </message>
     <message>
         <source>The starting adapter has rank {rank}, but the federation allows at most {most}. Give --rank {rank} or more.</source>
-        <translation>El adaptador inicial tiene rango {rank}, y la federación {most} como máximo. Indique --rank {rank} o más.</translation>
+        <translation>El adaptador inicial tiene rango {rank}, pero la federación permite {most} como máximo. Indique --rank {rank} o más.</translation>
     </message>
     <message>
         <source>The stored adapter {sha256} is damaged: its bytes have changed. Copy it from a backup, or download it again.</source>
@@ -9227,7 +9227,7 @@
     </message>
     <message>
         <source>The tokenizer in {path} does not belong to the model beside it: it has a token with the number {number} ({token}), but the model knows only {rows} tokens. Download the model again.</source>
-        <translation>El tokenizador en {path} no pertenece al modelo que lo acompaña: tiene un token con el número {number} ({token}), y el modelo conoce {rows}. Descargue el modelo de nuevo.</translation>
+        <translation>El tokenizador en {path} no pertenece al modelo que lo acompaña: tiene un token con el número {number} ({token}), pero el modelo solo conoce {rows} tokens. Descargue el modelo de nuevo.</translation>
     </message>
     <message>
         <source>The tokenizer in {path} names no end token, so an answer would never end. Choose a base model whose tokenizer has one (eos_token).</source>
@@ -9235,11 +9235,11 @@
     </message>
     <message>
         <source>The transfer made no progress, so another site took its place. It continues later from where it stopped.</source>
-        <translation>La transferencia se quedó parada. Su lugar se dio a otro centro, y continúa desde donde estaba.</translation>
+        <translation>La transferencia no avanzaba, así que otro centro ocupó su lugar. Continúa más tarde desde donde se detuvo.</translation>
     </message>
     <message>
         <source>The transformers library cannot load the model in {path} as a causal language model. Choose one that it can, such as the text model by itself.</source>
-        <translation>El modelo en {path} es de una clase de la que la biblioteca transformers no carga ningún modelo de lenguaje causal. Elija uno de los que sí carga, por ejemplo el modelo de texto por sí solo.</translation>
+        <translation>La biblioteca transformers no puede cargar el modelo en {path} como modelo de lenguaje causal. Elija uno que sí pueda cargar, por ejemplo el modelo de texto por sí solo.</translation>
     </message>
     <message>
         <source>The types file {name} cannot be used: {reason}. It needs a table [types.map] with rows such as Chemical = &quot;drug&quot;.</source>
@@ -9263,7 +9263,7 @@
     </message>
     <message>
         <source>The update cannot be unpacked: {reason}. Send it again; if this message comes again, train the round again.</source>
-        <translation>La actualización no se puede desempaquetar: {reason}. Envíela de nuevo; si esto se repite, vuelva a entrenar la ronda.</translation>
+        <translation>La actualización no se puede desempaquetar: {reason}. Envíela de nuevo; si este mensaje se repite, vuelva a entrenar la ronda.</translation>
     </message>
     <message>
         <source>The update changes the model by {norm}, more than the bound of {limit}. It counts as it is. Ask the site whether its notes or its training have changed.</source>
@@ -9319,7 +9319,7 @@
     </message>
     <message>
         <source>The update {sha256} stays on this computer: the audit file {path} has no entry that it was about to be released. Keep both files, and show them to whoever supports this program before you continue.</source>
-        <translation>La actualización {sha256} se queda en este ordenador: el archivo de auditoría {path} no dice que se fuera a autorizar su envío. Conserve los dos archivos, y haga que los examinen antes de continuar.</translation>
+        <translation>La actualización {sha256} se queda en este ordenador: el archivo de auditoría {path} no tiene ninguna entrada de que se fuera a autorizar su envío. Conserve los dos archivos, y muéstrelos a quien dé soporte a este programa antes de continuar.</translation>
     </message>
     <message>
         <source>The update&apos;s model has no finite loss on the coordinator&apos;s notes, so it cannot be given a weight. Training may have diverged; lower the learning rate and train again.</source>
@@ -9367,11 +9367,11 @@
     </message>
     <message>
         <source>There are no {split} notes. Add some; or remove the split from all notes, and a new one is proposed.</source>
-        <translation>No hay notas de {split}. Ponga algunas ahí, o quite la división de todas las notas y deje que se proponga una.</translation>
+        <translation>No hay notas de {split}. Añada algunas; o quite la división de todas las notas, y se propondrá una nueva.</translation>
     </message>
     <message>
         <source>There are only {updates} updates, too few for Krum, which needs two for each site that may be wrong and three more. They were combined by their usual weights.</source>
-        <translation>Solo hay {updates} actualizaciones, muy pocas para Krum, que necesita dos por cada centro que pueda ser erróneo y tres más. Se combinaron con sus pesos habituales.</translation>
+        <translation>Solo hay {updates} actualizaciones, muy pocas para Krum, que necesita dos por cada centro que pueda enviar algo erróneo y tres más. Se combinaron con sus pesos habituales.</translation>
     </message>
     <message>
         <source>There are only {updates} updates, too few to leave out any of their values. They were combined by their usual weights.</source>
@@ -9479,7 +9479,7 @@
     </message>
     <message>
         <source>This base model has no layers that could be split over several GPUs. Load it in 4 bits (--nf4), or choose a smaller one.</source>
-        <translation>Este modelo base no tiene capas que se puedan repartir entre varias GPU. Manténgalo en 4 bits (--nf4), o use uno más pequeño.</translation>
+        <translation>Este modelo base no tiene capas que se puedan repartir entre varias GPU. Cárguelo en 4 bits (--nf4), o elija uno más pequeño.</translation>
     </message>
     <message>
         <source>This computer and the coordinator agree about the time.</source>
@@ -9515,7 +9515,7 @@
     </message>
     <message>
         <source>This file is a site&apos;s answer. Give it to the coordinator, with --import-update.</source>
-        <translation>Este archivo es la respuesta de un centro. Corresponde al coordinador, que lo toma con --import-update.</translation>
+        <translation>Este archivo es la respuesta de un centro. Entréguelo al coordinador, con --import-update.</translation>
     </message>
     <message>
         <source>This file is for {found}, and this site is {site}. Use the file that the host made for {site}.</source>
@@ -9523,7 +9523,7 @@
     </message>
     <message>
         <source>This file is not a readable round ({place}). Copy it again, or have it made again with the same version of fedmed-desktop.</source>
-        <translation>Este archivo no se puede leer como una ronda transportada ({place}). Cópielo otra vez, o haga que se cree de nuevo con la misma versión de fedmed-desktop.</translation>
+        <translation>Este archivo no es una ronda que se pueda leer ({place}). Cópielo otra vez, o haga que se cree de nuevo con la misma versión de fedmed-desktop.</translation>
     </message>
     <message>
         <source>This file was changed after it was signed. Nothing was taken from it. Copy it again; if that does not help, tell the host: someone may have changed it on the way.</source>
@@ -9531,7 +9531,7 @@
     </message>
     <message>
         <source>This file was made for a site, by --export-round. Give the coordinator the file that the site wrote with --bundle-out.</source>
-        <translation>Este archivo se hizo para un centro, con --export-round. El coordinador toma el archivo que el centro escribió con --bundle-out.</translation>
+        <translation>Este archivo se hizo para un centro, con --export-round. Entregue al coordinador el archivo que el centro escribió con --bundle-out.</translation>
     </message>
     <message>
         <source>This file was made with another version of fedmed-desktop (protocol {found}, here {known}). Use the same version on both sides.</source>
@@ -9539,7 +9539,7 @@
     </message>
     <message>
         <source>This file was not signed by the sender that it names. Nothing was taken from it. Tell the host: someone may have changed it on the way.</source>
-        <translation>Este archivo no está firmado por quien dice que es. No se tomó nada de él. Avise al anfitrión: alguien puede haberlo modificado por el camino.</translation>
+        <translation>Este archivo no está firmado por el remitente que indica. No se tomó nada de él. Avise al anfitrión: alguien puede haberlo modificado por el camino.</translation>
     </message>
     <message>
         <source>This invitation is from another coordinator (fingerprint {found}) than the one that this site joined (fingerprint {expected}). Use the data folder that belongs to it, or ask the host which is right.</source>
@@ -9551,11 +9551,11 @@
     </message>
     <message>
         <source>This invitation is not valid: a newer one replaced it, the host took it back, or it belongs to another federation. Ask the host for a new one.</source>
-        <translation>Esta invitación no vale: la sustituyó una más reciente, el anfitrión la retiró, o es de otra federación. Pida una nueva al anfitrión.</translation>
+        <translation>Esta invitación no es válida: la sustituyó una más reciente, el anfitrión la retiró, o es de otra federación. Pida una nueva al anfitrión.</translation>
     </message>
     <message>
         <source>This invitation is not valid: it contains something that does not belong in an invitation. Ask the host for a new one.</source>
-        <translation>Esta invitación contiene algo que ninguna invitación puede tener. Pida una nueva al anfitrión.</translation>
+        <translation>Esta invitación no es válida: contiene algo que no corresponde a una invitación. Pida una nueva al anfitrión.</translation>
     </message>
     <message>
         <source>This invitation was made by a newer version of fedmed-desktop (format {found}; this one reads {known}). Install the version that the host has.</source>
@@ -9583,7 +9583,7 @@
     </message>
     <message>
         <source>This is the invitation of {site} as a host. Open it in the desktop, which shows the federation then; a site needs an invitation of its own.</source>
-        <translation>Esta es la invitación de {site} como anfitrión. Ábrala en la ventana del programa, que muestra entonces la federación; un centro necesita su propia invitación.</translation>
+        <translation>Esta es la invitación de {site} como anfitrión. Ábrala en la aplicación de escritorio, que muestra entonces la federación; un centro necesita su propia invitación.</translation>
     </message>
     <message>
         <source>This is the invitation of {site} as a site, which trains on its notes. A host needs an invitation of its own.</source>
@@ -9591,11 +9591,11 @@
     </message>
     <message>
         <source>This model does not fit into this computer&apos;s memory: it needs at least {least}, and the computer has {total}. Use a computer with more memory, or ask the host for a smaller model.</source>
-        <translation>Este modelo no cabe en la memoria de este ordenador: necesita al menos {least}, y hay {total}. Use un ordenador con más memoria, o pida al anfitrión un modelo más pequeño.</translation>
+        <translation>Este modelo no cabe en la memoria de este ordenador: necesita al menos {least}, y el ordenador tiene {total}. Use un ordenador con más memoria, o pida al anfitrión un modelo más pequeño.</translation>
     </message>
     <message>
         <source>This model does not fit into {gpu}: it needs at least {least}, and the GPU has {total}. Load it in 4 bits (--nf4), use a computer with a larger GPU, or ask the host for a smaller model.</source>
-        <translation>Este modelo no cabe en {gpu}: necesita al menos {least}, y hay {total}. Manténgalo en 4 bits (--nf4), use un ordenador con una GPU mayor, o pida al anfitrión un modelo más pequeño.</translation>
+        <translation>Este modelo no cabe en {gpu}: necesita al menos {least}, y la GPU tiene {total}. Cárguelo en 4 bits (--nf4), use un ordenador con una GPU mayor, o pida al anfitrión un modelo más pequeño.</translation>
     </message>
     <message>
         <source>This note has more than {limit} characters. Shorten it, or read it in parts.</source>
@@ -9615,7 +9615,7 @@
     </message>
     <message>
         <source>This site would weigh {weight}, more than the {largest} that the federation was founded for. Take part with fewer notes, or ask the host to found one with a larger secure_aggregation.largest_weight.</source>
-        <translation>Este centro pesaría {weight}, más que los {largest} para los que se fundó la federación. Participe con menos notas, o pida al anfitrión que funde una con un secure_aggregation.largest_weight mayor.</translation>
+        <translation>Este centro pesaría {weight}, más que el máximo de {largest} con el que se creó la federación. Participe con menos notas, o pida al anfitrión que cree una con un secure_aggregation.largest_weight mayor.</translation>
     </message>
     <message>
         <source>This site&apos;s base model is not the federation&apos;s base model (fingerprint {found}, expected {expected}). Choose the model folder that the federation was made with.</source>
@@ -9623,7 +9623,7 @@
     </message>
     <message>
         <source>This update is {state}, so it cannot be {decision} any more.</source>
-        <translation>Esta actualización está en el estado {state}, así que ya no admite la decisión {decision}.</translation>
+        <translation>Esta actualización está en el estado «{state}», así que ya no admite la decisión «{decision}».</translation>
     </message>
     <message>
         <source>This was asked before on this connection, and it counts once.</source>
@@ -9643,11 +9643,11 @@
     </message>
     <message>
         <source>Training this model takes about {needed} with a whole batch at once, and {gpu} has {total}. With less at once it needs {least} or more, and takes longer. Load the model in 4 bits (--nf4) to be quicker.</source>
-        <translation>Entrenar este modelo necesita unos {needed} para un lote completo, y {gpu} tiene {total}. Con menos a la vez necesita {least} o más, y más tiempo. Mantenga el modelo en 4 bits (--nf4) para ir más deprisa.</translation>
+        <translation>Entrenar este modelo necesita unos {needed} para un lote completo, y {gpu} tiene {total}. Con menos a la vez necesita {least} o más, y más tiempo. Cargue el modelo en 4 bits (--nf4) para ir más deprisa.</translation>
     </message>
     <message>
         <source>Training this model takes about {needed}, and at the very least {least}; this computer has {total} of memory, so it may not fit. Load the model in 4 bits (--nf4), or use a computer with more memory.</source>
-        <translation>Entrenar este modelo necesita unos {needed}, y como mínimo {least}, y este ordenador tiene {total} de memoria: puede que no quepa. Mantenga el modelo en 4 bits (--nf4), o use un ordenador con más memoria.</translation>
+        <translation>Entrenar este modelo necesita unos {needed}, y como mínimo {least}; este ordenador tiene {total} de memoria, así que puede que no quepa. Cargue el modelo en 4 bits (--nf4), o use un ordenador con más memoria.</translation>
     </message>
     <message>
         <source>Training this model takes about {needed}, but only {free} of this computer&apos;s {total} is free. Close other programs before the federation begins.</source>
@@ -9687,15 +9687,15 @@
     </message>
     <message>
         <source>What answers at {proxy} is not an HTTP proxy. Check the proxy&apos;s address.</source>
-        <translation>En {proxy} algo responde, pero no es un proxy HTTP. Compruebe la dirección del proxy.</translation>
+        <translation>Lo que responde en {proxy} no es un proxy HTTP. Compruebe la dirección del proxy.</translation>
     </message>
     <message>
         <source>What differential privacy spends cannot be counted, because dp-accounting is missing here ({reason}). Install fedmed-desktop[site] on this computer.</source>
-        <translation>Nadie puede contar lo que gasta la privacidad diferencial, porque aquí falta dp-accounting ({reason}). Instale fedmed-desktop[site] en este ordenador.</translation>
+        <translation>No se puede contar lo que gasta la privacidad diferencial, porque aquí falta dp-accounting ({reason}). Instale fedmed-desktop[site] en este ordenador.</translation>
     </message>
     <message>
         <source>What {site} encrypted for this site cannot be opened: it was changed on the way, or the keys are not {site}&apos;s. Nothing was sent in this round. Ask whoever hosts the federation.</source>
-        <translation>Lo que {site} ha sellado para este centro no se puede abrir: se modificó por el camino, o las claves no son las de {site}. No se envió nada en esta ronda. Pregunte al anfitrión de la federación.</translation>
+        <translation>Lo que {site} ha cifrado para este centro no se puede abrir: se modificó por el camino, o las claves no son las de {site}. No se envió nada en esta ronda. Pregunte al anfitrión de la federación.</translation>
     </message>
     <message>
         <source>With delta {delta}, one of the {units} notes or patients here could leave entirely unprotected. Nothing is trained. Ask the host for a delta well below 1/{units}.</source>
@@ -9711,7 +9711,7 @@
     </message>
     <message>
         <source>Your hospital&apos;s policy ({rule}) allows at most epsilon {most}, and with this update {found} would be spent. It stays here. Whoever keeps the policy can change that.</source>
-        <translation>La política de su hospital ({rule}) permite gastar épsilon {most} como máximo, y con esta actualización se gasta {found}. Se queda aquí. Quien mantiene la política puede cambiarlo.</translation>
+        <translation>La política de su hospital ({rule}) permite gastar épsilon {most} como máximo, y con esta actualización se gastaría {found}. Se queda aquí. Quien mantiene la política puede cambiarlo.</translation>
     </message>
     <message>
         <source>Your hospital&apos;s policy ({rule}) allows at most rank {most}, and this has rank {found}. Nothing is trained or leaves. Start the site with --rank-cap {most}, so that it is never asked for more.</source>
@@ -9723,7 +9723,7 @@
     </message>
     <message>
         <source>Your hospital&apos;s policy ({rule}) asks for differential privacy with epsilon at most {most}, and this federation trains without it. Nothing is trained or leaves. Ask its host for [training.privacy], or whoever keeps the policy to change it.</source>
-        <translation>La política de su hospital ({rule}) exige privacidad diferencial con épsilon {most} como máximo, y esta federación entrena sin ella. No se entrena nada ni sale nada. Pida [training.privacy] a su anfitrión, o pregunte a quien mantiene la política.</translation>
+        <translation>La política de su hospital ({rule}) exige privacidad diferencial con épsilon {most} como máximo, y esta federación entrena sin ella. No se entrena nada ni sale nada. Pida [training.privacy] a su anfitrión, o pida a quien mantiene la política que la cambie.</translation>
     </message>
     <message>
         <source>Your hospital&apos;s policy ({rule}) asks for no more than this program does.</source>
@@ -9747,7 +9747,7 @@
     </message>
     <message>
         <source>Your hospital&apos;s policy ({rule}) lets nothing leave that is rated worse than {most}, and what this adapter may reveal is rated {found}. It stays here. More notes, fewer steps or a smaller learning rate reveal less.</source>
-        <translation>La política de su hospital ({rule}) no permite que salga nada peor que {most}, y lo que este adaptador puede revelar es {found}. Se queda aquí. Más notas, menos pasos o una tasa de aprendizaje menor revelan menos.</translation>
+        <translation>La política de su hospital ({rule}) no permite que salga nada con una valoración peor que «{most}», y la de lo que este adaptador puede revelar es «{found}». Se queda aquí. Más notas, menos pasos o una tasa de aprendizaje menor revelan menos.</translation>
     </message>
     <message>
         <source>Your hospital&apos;s policy ({rule}) lets only these people approve: {names}.</source>
@@ -9763,7 +9763,7 @@
     </message>
     <message>
         <source>training.mention_weight cannot be used: the base model&apos;s tokenizer does not say which characters a token stands for, so the beginnings of mentions cannot be found. Take out training.mention_weight, or choose a base model with a tokenizer.json.</source>
-        <translation>El tokenizador del modelo base no dice qué caracteres representa un token, así que los comienzos de las menciones no pueden contar más que otros tokens. Quite training.mention_weight, o elija un modelo base con tokenizer.json.</translation>
+        <translation>training.mention_weight no se puede usar: el tokenizador del modelo base no dice qué caracteres representa un token, así que no se pueden encontrar los comienzos de las menciones. Quite training.mention_weight, o elija un modelo base con tokenizer.json.</translation>
     </message>
     <message>
         <source>{address} is not a coordinator&apos;s address. Give one such as wss://federation.example.org:8765.</source>
@@ -9943,15 +9943,15 @@
     </message>
     <message>
         <source>{path} is not a certificate in PEM form (it begins with -----BEGIN CERTIFICATE-----). Give --certificate a file of that form, with the coordinator&apos;s own certificate first.</source>
-        <translation>{path} no es un certificado en forma PEM (empieza por -----BEGIN CERTIFICATE-----). Indique con --certificate un archivo de esa forma, con el certificado propio del coordinador en primer lugar.</translation>
+        <translation>{path} no es un certificado en formato PEM (empieza por -----BEGIN CERTIFICATE-----). Indique con --certificate un archivo en ese formato, con el certificado propio del coordinador en primer lugar.</translation>
     </message>
     <message>
         <source>{path} is not a model folder: it has no {file}. Choose the folder of the language model that the host agreed on with you (in Hugging Face&apos;s format).</source>
-        <translation>{path} no es una carpeta de modelo: no tiene {file}. Elija la carpeta del modelo de lenguaje que el anfitrión acordó con usted (en la forma de Hugging Face).</translation>
+        <translation>{path} no es una carpeta de modelo: no tiene {file}. Elija la carpeta del modelo de lenguaje que el anfitrión acordó con usted (en el formato de Hugging Face).</translation>
     </message>
     <message>
         <source>{path} is not a private key that can be used. Give --key the key&apos;s file in PEM form (it begins with -----BEGIN PRIVATE KEY-----).</source>
-        <translation>{path} no es una clave privada que se pueda usar. Indique con --key el archivo de la clave en forma PEM (empieza por -----BEGIN PRIVATE KEY-----).</translation>
+        <translation>{path} no es una clave privada que se pueda usar. Indique con --key el archivo de la clave en formato PEM (empieza por -----BEGIN PRIVATE KEY-----).</translation>
     </message>
     <message>
         <source>{path} is not an adapter: {reason}. Choose a PEFT folder, or a .safetensors file that fedmed-desktop wrote.</source>
@@ -10019,7 +10019,7 @@
     </message>
     <message>
         <source>{path}: a product is formed of each site&apos;s own two factors, which a sum does not show. Write combine = &quot;factors&quot; with fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
-        <translation>{path}: un producto se forma con los dos factores propios de cada centro, que nadie conoce a partir de una suma. Escriba combine = &quot;factors&quot; con fed_medlora, fedavg o fedrot, o quite [secure_aggregation].</translation>
+        <translation>{path}: un producto se forma con los dos factores propios de cada centro, que una suma no muestra. Escriba combine = &quot;factors&quot; con fed_medlora, fedavg o fedrot, o quite [secure_aggregation].</translation>
     </message>
     <message>
         <source>{path}: a server_step other than 1 continues from where the round started, but a stack starts afresh in each round. Write combine = &quot;factors&quot; or &quot;product&quot;, or server_step = 1.</source>
@@ -10031,7 +10031,7 @@
     </message>
     <message>
         <source>{path}: a stack holds each site&apos;s own factors side by side, which a sum does not show. Write combine = &quot;factors&quot; with fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
-        <translation>{path}: una pila contiene los factores propios de cada centro unos junto a otros, que nadie conoce a partir de una suma. Escriba combine = &quot;factors&quot; con fed_medlora, fedavg o fedrot, o quite [secure_aggregation].</translation>
+        <translation>{path}: una pila contiene los factores propios de cada centro unos junto a otros, que una suma no muestra. Escriba combine = &quot;factors&quot; con fed_medlora, fedavg o fedrot, o quite [secure_aggregation].</translation>
     </message>
     <message>
         <source>{path}: a trimmed mean needs sites that train one factor and have the other in common, else a single value means something different at each. Choose the method ffa or rolora, or write screening.robust = &quot;multi_krum&quot; or screening.action = &quot;clip&quot;.</source>
@@ -10039,7 +10039,7 @@
     </message>
     <message>
         <source>{path}: adaptive_fedlora gives each site a rank by what its own update did, which a sum does not show. Choose fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
-        <translation>{path}: adaptive_fedlora da a cada centro un rango según lo que hizo su propia actualización, que nadie conoce a partir de una suma. Elija fed_medlora, fedavg o fedrot, o quite [secure_aggregation].</translation>
+        <translation>{path}: adaptive_fedlora da a cada centro un rango según lo que hizo su propia actualización, que una suma no muestra. Elija fed_medlora, fedavg o fedrot, o quite [secure_aggregation].</translation>
     </message>
     <message>
         <source>{path}: entry {entry} {reason}. Keep the file as it is, and compare it with a backup and with the other side&apos;s audit file.</source>
@@ -10091,7 +10091,7 @@
     </message>
     <message>
         <source>{path}: from the sum of two updates, each of the two sites can work out the other&apos;s. Write round.quorum = 3 or more, or take out [secure_aggregation].</source>
-        <translation>{path}: de una suma de dos actualizaciones, cada uno de los dos centros conoce la del otro. Escriba round.quorum = 3 o más, o quite [secure_aggregation].</translation>
+        <translation>{path}: a partir de la suma de dos actualizaciones, cada uno de los dos centros puede averiguar la del otro. Escriba round.quorum = 3 o más, o quite [secure_aggregation].</translation>
     </message>
     <message>
         <source>{path}: in adaptive_fedlora sites have different ranks and each starts from a matrix cut to its rank in its own basis, so averaging the factors would mix values that do not belong together. Write combine = &quot;product&quot; or &quot;stack&quot;.</source>
@@ -10099,7 +10099,7 @@
     </message>
     <message>
         <source>{path}: in fedsa half of each model stays at its site, so the size and the direction of its update cannot be known. Take out [screening], or choose another method.</source>
-        <translation>{path}: en fedsa la mitad de cada modelo se queda en su centro, así que su actualización no tiene tamaño ni dirección. Quite [screening], o elija otro método.</translation>
+        <translation>{path}: en fedsa la mitad de cada modelo se queda en su centro, así que no se pueden conocer el tamaño ni la dirección de su actualización. Quite [screening], o elija otro método.</translation>
     </message>
     <message>
         <source>{path}: in the lab the coordinator has no notes of its own. Write measured_by = &quot;sites&quot;; the experiment&apos;s shared notes are then used.</source>
@@ -10135,7 +10135,7 @@
     </message>
     <message>
         <source>{path}: scaffold&apos;s control variates and the coordinator&apos;s must change by exactly the same numbers, so its updates are sent in float32 only. Take out [transfer], or choose another method.</source>
-        <translation>{path}: las variables de control de scaffold y las del coordinador deben moverse exactamente en los mismos números, así que sus actualizaciones solo viajan en float32. Quite [transfer], o elija otro método.</translation>
+        <translation>{path}: las variables de control de scaffold y las del coordinador deben cambiar exactamente en los mismos números, así que sus actualizaciones solo se envían en float32. Quite [transfer], o elija otro método.</translation>
     </message>
     <message>
         <source>{path}: scaffold&apos;s control variates are directions of A and B, which a product or a stack replaces with others. Write combine = &quot;factors&quot;.</source>
@@ -10155,7 +10155,7 @@
     </message>
     <message>
         <source>{path}: screening judges each update by the others, so one site could affect more of the result than its own part. Take out [screening], or [client_privacy].</source>
-        <translation>{path}: el cribado trata cada actualización según cómo son las demás, así que un centro podría cambiar más que su propia parte. Quite [screening], o [client_privacy].</translation>
+        <translation>{path}: el cribado juzga cada actualización por las demás, así que un centro podría influir en el resultado más que con su propia parte. Quite [screening], o [client_privacy].</translation>
     </message>
     <message>
         <source>{path}: sites add shares of the noise only where masks hide each share. Write added_by = &quot;coordinator&quot; under [client_privacy], or switch [secure_aggregation] on.</source>
@@ -10167,7 +10167,7 @@
     </message>
     <message>
         <source>{path}: the adapter is protected, but a histogram of the training notes would leave beside it as exact counts. Write histogram = &quot;none&quot; (in a federation under [share]), or take out [training.privacy].</source>
-        <translation>{path}: un histograma de las notas de entrenamiento es exacto y saldría junto a un adaptador protegido. Escriba histogram = &quot;none&quot; (en una federación, bajo [share]), o quite [training.privacy].</translation>
+        <translation>{path}: el adaptador está protegido, pero junto a él saldría un histograma de las notas de entrenamiento con recuentos exactos. Escriba histogram = &quot;none&quot; (en una federación, bajo [share]), o quite [training.privacy].</translation>
     </message>
     <message>
         <source>{path}: the adapter is protected, but how important each matrix is would leave beside it, from gradients without noise. Write ranks_by = &quot;site&quot;, or take out [training.privacy].</source>
@@ -10179,7 +10179,7 @@
     </message>
     <message>
         <source>{path}: the noise hides a whole site in the adapter, but a histogram of its training notes would leave beside it as exact counts. Write histogram = &quot;none&quot; (in a federation under [share]), or take out [client_privacy].</source>
-        <translation>{path}: un histograma de las notas de entrenamiento es exacto y saldría junto a un adaptador en el que el centro queda oculto. Escriba histogram = &quot;none&quot; (en una federación, bajo [share]), o quite [client_privacy].</translation>
+        <translation>{path}: el ruido oculta un centro entero en el adaptador, pero junto a él saldría un histograma de sus notas de entrenamiento con recuentos exactos. Escriba histogram = &quot;none&quot; (en una federación, bajo [share]), o quite [client_privacy].</translation>
     </message>
     <message>
         <source>{path}: this method weights sites by their results on notes that everyone may read. Set shared_notes to 1 or more.</source>
@@ -10203,11 +10203,11 @@
     </message>
     <message>
         <source>{path}: with combine = &quot;stack&quot; each round starts afresh, so what rounding took from one update cannot be added to the next. Write transfer.feedback = false.</source>
-        <translation>{path}: con combine = &quot;stack&quot; cada ronda empieza de nuevo, así que lo que una actualización perdió con menos bits no tiene lugar en la siguiente. Escriba transfer.feedback = false.</translation>
+        <translation>{path}: con combine = &quot;stack&quot; cada ronda empieza de nuevo, así que lo que el redondeo quitó a una actualización no se puede añadir a la siguiente. Escriba transfer.feedback = false.</translation>
     </message>
     <message>
         <source>{path}: with fedex, and where updates are stacked, most of what sites download is a frozen part beside the common adapter, and that is always sent in float32. Take out transfer.down, or choose another method.</source>
-        <translation>{path}: con fedex, y donde se apilan las actualizaciones, la mayor parte de lo que obtienen los centros está congelada junto al adaptador común y viaja en float32. Quite transfer.down, o elija otro método.</translation>
+        <translation>{path}: con fedex, y donde se apilan las actualizaciones, la mayor parte de lo que descargan los centros es una parte congelada junto al adaptador común, que siempre se envía en float32. Quite transfer.down, o elija otro método.</translation>
     </message>
     <message>
         <source>{path}: with fedrot each site turns its factors before they leave, so the optimiser&apos;s moments of one round would not fit the factors of the next. Take out training.keep_moments, or choose fedavg.</source>
@@ -10223,11 +10223,11 @@
     </message>
     <message>
         <source>{path}: with secure aggregation all sites take part in every round, since they mask together. Take out round.clients.</source>
-        <translation>{path}: con la agregación segura, los centros que empezaron juntos enmascaran juntos en cada ronda. Quite round.clients.</translation>
+        <translation>{path}: con la agregación segura todos los centros participan en cada ronda, ya que enmascaran juntos. Quite round.clients.</translation>
     </message>
     <message>
         <source>{path}: with training.keep_moments the optimiser continues with the moments of the last round, but a product or a stack gives each round factors of another basis. Write combine = &quot;factors&quot;, or take out training.keep_moments.</source>
-        <translation>{path}: con training.keep_moments el optimizador continúa desde los momentos de los mismos factores, pero un producto o una pila dan a cada ronda factores de otra base. Escriba combine = &quot;factors&quot;, o quite training.keep_moments.</translation>
+        <translation>{path}: con training.keep_moments el optimizador continúa con los momentos de la última ronda, pero un producto o una pila dan a cada ronda factores de otra base. Escriba combine = &quot;factors&quot;, o quite training.keep_moments.</translation>
     </message>
     <message>
         <source>{path}: {key}: {reason}. Correct this key and start again.</source>
@@ -10239,7 +10239,7 @@
     </message>
     <message>
         <source>{share} % of the update&apos;s values were left out, as the largest or the smallest at their position; with honest sites it is about the same for all.</source>
-        <translation>De los valores de la actualización se excluyó el {share} %, por ser los mayores o los menores de su coordenada; con centros honestos es más o menos igual para todos.</translation>
+        <translation>De los valores de la actualización se excluyó el {share}&#xa0;%, por ser los mayores o los menores en su posición; con centros honestos es más o menos igual para todos.</translation>
     </message>
     <message>
         <source>{site} could be any of these: {names}. Give the exact name, or more of the fingerprint.</source>
@@ -10275,7 +10275,7 @@
     </message>
     <message>
         <source>{site} is connected right now, so its file is not used. Let it send its update over the connection.</source>
-        <translation>{site} está conectado ahora mismo, así que no se toma nada de un archivo suyo. Deje que envíe su actualización por la línea.</translation>
+        <translation>{site} está conectado ahora mismo, así que su archivo no se usa. Deje que envíe su actualización por la conexión.</translation>
     </message>
     <message>
         <source>{site} is no host of this federation. Ask for a host&apos;s invitation at the coordinator.</source>
