@@ -210,8 +210,8 @@
     <message numerus="yes">
         <source>%n note(s) that all sites may read.</source>
         <translation>
-            <numerusform>%n Notiz, die alle Standorte lesen dürfen.</numerusform>
-            <numerusform>%n Notizen, die alle Standorte lesen dürfen.</numerusform>
+            <numerusform>Text, den alle Standorte lesen dürfen.</numerusform>
+            <numerusform>%n Texte, die alle Standorte lesen dürfen.</numerusform>
         </translation>
     </message>
     <message numerus="yes">
@@ -245,8 +245,8 @@
     <message numerus="yes">
         <source>%n of your notes, kept aside</source>
         <translation>
-            <numerusform>%n Ihrer zurückgelegten Texte</numerusform>
-            <numerusform>%n Ihrer zurückgelegten Texte</numerusform>
+            <numerusform>%n Ihrer zurückgehaltenen Texte</numerusform>
+            <numerusform>%n Ihrer zurückgehaltenen Texte</numerusform>
         </translation>
     </message>
     <message numerus="yes">
@@ -434,7 +434,7 @@
     </message>
     <message>
         <source>A combination that runs may take half a minute.</source>
-        <translation>Ein laufendes Zusammenführen kann eine halbe Minute dauern.</translation>
+        <translation>Läuft gerade eine Zusammenführung, kann das eine halbe Minute dauern.</translation>
     </message>
     <message>
         <source>A decision waits for me</source>
@@ -450,7 +450,7 @@
     </message>
     <message>
         <source>A long passage of your notes came out word for word that did not before this round.</source>
-        <translation>Eine lange Passage Ihrer Texte kam wörtlich heraus, vor dieser Runde aber nicht.</translation>
+        <translation>Eine lange Passage aus Ihren Texten wurde wörtlich ausgegeben, was vor dieser Runde nicht geschah.</translation>
     </message>
     <message numerus="yes">
         <source>A model of {amount} with %n layer(s) to adapt.</source>
@@ -469,7 +469,7 @@
     </message>
     <message>
         <source>A passage of your notes came out word for word that did not before this round.</source>
-        <translation>Eine Passage Ihrer Texte kam wörtlich heraus, vor dieser Runde aber nicht.</translation>
+        <translation>Eine Passage aus Ihren Texten wurde wörtlich ausgegeben, was vor dieser Runde nicht geschah.</translation>
     </message>
     <message>
         <source>A person at this site</source>
@@ -679,7 +679,7 @@
     </message>
     <message>
         <source>Asking the model about what was found.</source>
-        <translation>Es wird nach dem gefragt, was gefunden wurde.</translation>
+        <translation>Das Modell wird zu dem gefragt, was gefunden wurde.</translation>
     </message>
     <message>
         <source>At most 80 letters.</source>
@@ -687,7 +687,7 @@
     </message>
     <message>
         <source>At most {beyond} word parts in a row beyond the model without this round; on held-out notes {usual}. {run} or more came out of {share:.0%} of {trained} notes, {low:.0%} to {high:.0%}.</source>
-        <translation>Höchstens {beyond} Wortteile hintereinander mehr als beim Modell ohne diese Runde; bei zurückgehaltenen Texten {usual}. {run} oder mehr kamen bei {share:.0%} von {trained} Texten heraus, {low:.0%} bis {high:.0%}.</translation>
+        <translation>Höchstens {beyond} Wortteile hintereinander mehr als beim Modell ohne diese Runde; bei zurückgehaltenen Texten {usual}. {run} oder mehr wurden bei {share:.0%} von {trained} Texten ausgegeben, {low:.0%} bis {high:.0%}.</translation>
     </message>
     <message>
         <source>Audit record of {owner}</source>
@@ -727,7 +727,7 @@
     </message>
     <message>
         <source>Call them at a number that you already have, not one from an e-mail. Their page Rounds shows six words; read these out to each other:</source>
-        <translation>Rufen Sie dort unter einer Nummer an, die Sie schon haben, nicht einer aus einer E-Mail. Die Seite Runden zeigt dort sechs Wörter; lesen Sie sie einander vor:</translation>
+        <translation>Rufen Sie dort unter einer Nummer an, die Sie schon haben, nicht unter einer aus einer E-Mail. Dort zeigt die Seite „Runden“ sechs Wörter; lesen Sie sie einander vor:</translation>
     </message>
     <message>
         <source>Can join until</source>
@@ -890,7 +890,7 @@
     </message>
     <message>
         <source>Connecting to the coordinator…</source>
-        <translation>Verbindung zum Koordinator wird hergestellt …</translation>
+        <translation>Verbindung zum Koordinator wird aufgebaut…</translation>
     </message>
     <message>
         <source>Connection</source>
@@ -1010,11 +1010,11 @@
     </message>
     <message>
         <source>Each site reports how many entities of each type its notes have.</source>
-        <translation>Jeder Standort meldet, wie viele Entitäten jedes Typs seine Notizen haben.</translation>
+        <translation>Jeder Standort meldet, wie viele Entitäten jedes Typs seine Texte haben.</translation>
     </message>
     <message>
         <source>Each site reports how many notes of each specialty it has.</source>
-        <translation>Jeder Standort meldet, wie viele Notizen jedes Fachgebiets er hat.</translation>
+        <translation>Jeder Standort meldet, wie viele Texte jedes Fachgebiets er hat.</translation>
     </message>
     <message>
         <source>Encryption</source>
@@ -1165,7 +1165,7 @@
     </message>
     <message>
         <source>Finds {hits:.0%} of them at 1% false alarms (guessing: 1%).</source>
-        <translation>Findet {hits:.0%} davon bei 1 % Fehlalarmen (geraten: 1 %).</translation>
+        <translation>Findet {hits:.0%} davon bei 1&#xa0;% Fehlalarmen (geraten: 1&#xa0;%).</translation>
     </message>
     <message>
         <source>Fingerprint of its key</source>
@@ -1272,7 +1272,7 @@
     </message>
     <message>
         <source>Hardly protected by differential privacy: its epsilon is too large.</source>
-        <translation>Durch Differential Privacy kaum geschützt: Ihr Epsilon ist zu groß.</translation>
+        <translation>Durch Differential Privacy kaum geschützt: Das Epsilon ist zu groß.</translation>
     </message>
     <message>
         <source>Has not come yet</source>
@@ -1292,7 +1292,7 @@
     </message>
     <message>
         <source>Hold decides nothing. Keep leaves it here for this round. Send can be taken back for ten seconds.</source>
-        <translation>Zurückstellen entscheidet nichts. Behalten lässt ihn für diese Runde hier. Senden lässt sich zehn Sekunden lang zurücknehmen.</translation>
+        <translation>„Zurückstellen“ entscheidet nichts. „Behalten“ lässt den Beitrag für diese Runde hier. „Senden“ lässt sich zehn Sekunden lang zurücknehmen.</translation>
     </message>
     <message>
         <source>Host</source>
@@ -1300,11 +1300,11 @@
     </message>
     <message>
         <source>Host a federation</source>
-        <translation>Eine Föderation ausrichten</translation>
+        <translation>Eine Föderation betreiben</translation>
     </message>
     <message>
         <source>Hosting</source>
-        <translation>Ausrichten</translation>
+        <translation>Betrieb</translation>
     </message>
     <message>
         <source>Hosts that this program connected to</source>
@@ -1368,7 +1368,7 @@
     </message>
     <message>
         <source>In round {n}, on notes kept aside</source>
-        <translation>In Runde {n}, auf zurückgelegten Texten</translation>
+        <translation>In Runde {n}, auf zurückgehaltenen Texten</translation>
     </message>
     <message>
         <source>In the background</source>
@@ -1484,11 +1484,11 @@
     </message>
     <message>
         <source>It is combined from the updates that have come: {count}.</source>
-        <translation>Sie wird aus den eingetroffenen Updates zusammengeführt: {count}.</translation>
+        <translation>Sie wird aus den eingetroffenen Beiträgen zusammengeführt: {count}.</translation>
     </message>
     <message>
         <source>It is right for {share:.0%} of pairs of notes, {low:.0%} to {high:.0%} (guessing: 50%); {trained} notes that were trained on, {other} held out.</source>
-        <translation>Er liegt bei {share:.0%} der Textpaare richtig, {low:.0%} bis {high:.0%} (geraten: 50 %); {trained} Texte aus dem Training, {other} zurückgehaltene.</translation>
+        <translation>Er liegt bei {share:.0%} der Textpaare richtig, {low:.0%} bis {high:.0%} (geraten: 50&#xa0;%); {trained} Texte aus dem Training, {other} zurückgehaltene.</translation>
     </message>
     <message>
         <source>It is saved in {folder}.</source>
@@ -1508,7 +1508,7 @@
     </message>
     <message>
         <source>It leaves in {left} s.</source>
-        <translation>Er geht in {left} s hinaus.</translation>
+        <translation>Er geht in {left}&#xa0;s hinaus.</translation>
     </message>
     <message>
         <source>It leaves now.</source>
@@ -1516,7 +1516,7 @@
     </message>
     <message>
         <source>It makes you a host of this federation. You need neither a model nor notes for that.</source>
-        <translation>Sie macht Sie zu einem Ausrichter dieser Föderation. Dafür brauchen Sie weder ein Modell noch Notizen.</translation>
+        <translation>Sie macht Sie zu einem Betreiber dieser Föderation. Dafür brauchen Sie weder ein Modell noch Texte.</translation>
     </message>
     <message>
         <source>It starts from the beginning next time. What it has written so far is not kept.</source>
@@ -1620,7 +1620,7 @@
     </message>
     <message>
         <source>Last heard</source>
-        <translation>Zuletzt gehört</translation>
+        <translation>Zuletzt gemeldet</translation>
     </message>
     <message>
         <source>Layer</source>
@@ -1907,7 +1907,7 @@
     </message>
     <message>
         <source>No long passage of your notes came out word for word because of this round.</source>
-        <translation>Keine lange Passage Ihrer Texte kam durch diese Runde wörtlich heraus.</translation>
+        <translation>Keine lange Passage aus Ihren Texten wurde durch diese Runde wörtlich ausgegeben.</translation>
     </message>
     <message>
         <source>No longer look after it</source>
@@ -1927,7 +1927,7 @@
     </message>
     <message>
         <source>No native speaker has checked the texts in German, French and Spanish yet.</source>
-        <translation>Die deutschen, französischen und spanischen Texte hat noch niemand geprüft, dessen Muttersprache es ist.</translation>
+        <translation>Die deutschen, französischen und spanischen Texte hat noch niemand geprüft, der eine dieser Sprachen als Muttersprache spricht.</translation>
     </message>
     <message>
         <source>No page has all of these words. These have some:</source>
@@ -2003,7 +2003,7 @@
     </message>
     <message>
         <source>Not measured: too few notes were trained on or held out.</source>
-        <translation>Nicht gemessen: Zu wenige Texte wurden trainiert oder zurückgehalten.</translation>
+        <translation>Nicht gemessen: Es waren zu wenige Texte im Training, oder zu wenige wurden zurückgehalten.</translation>
     </message>
     <message>
         <source>Not read, because the other side could not be read.</source>
@@ -2221,7 +2221,7 @@
     </message>
     <message>
         <source>Pause the federation?</source>
-        <translation>Die Föderation anhalten?</translation>
+        <translation>Die Föderation pausieren?</translation>
     </message>
     <message>
         <source>Paused</source>
@@ -2229,11 +2229,11 @@
     </message>
     <message>
         <source>Paused at the site</source>
-        <translation>Am Standort angehalten</translation>
+        <translation>Am Standort pausiert</translation>
     </message>
     <message>
         <source>Paused by a host</source>
-        <translation>Von einem Ausrichter angehalten</translation>
+        <translation>Von einem Betreiber pausiert</translation>
     </message>
     <message>
         <source>Performance drift</source>
@@ -2265,7 +2265,7 @@
     </message>
     <message>
         <source>Plain text is learned without labels and goes with nothing else: choose it alone.</source>
-        <translation>Reiner Text wird ohne Markierungen gelernt und verträgt sich mit nichts anderem: Wählen Sie ihn allein.</translation>
+        <translation>Reiner Text wird ohne Annotationen gelernt und verträgt sich mit nichts anderem: Wählen Sie ihn allein.</translation>
     </message>
     <message>
         <source>Plan received</source>
@@ -2309,7 +2309,7 @@
     </message>
     <message>
         <source>Production: what comes of it is meant to be used</source>
-        <translation>Produktion: Was entsteht, soll verwendet werden</translation>
+        <translation>Produktiv: Was entsteht, soll verwendet werden</translation>
     </message>
     <message>
         <source>Program</source>
@@ -2527,7 +2527,7 @@
     </message>
     <message>
         <source>Round {round} has stopped: too few sites have sent</source>
-        <translation>Runde {round} steht: Zu wenige Standorte haben gesendet</translation>
+        <translation>Runde {round} steht still: Zu wenige Standorte haben gesendet</translation>
     </message>
     <message>
         <source>Round {round} is finished</source>
@@ -2539,7 +2539,7 @@
     </message>
     <message>
         <source>Round {round} of {rounds} needs {quorum} updates.</source>
-        <translation>Runde {round} von {rounds} braucht {quorum} Updates.</translation>
+        <translation>Runde {round} von {rounds} braucht {quorum} Beiträge.</translation>
     </message>
     <message>
         <source>Round {round}.</source>
@@ -2591,7 +2591,7 @@
     </message>
     <message>
         <source>Score</source>
-        <translation>Bewerten</translation>
+        <translation>Bewertung</translation>
     </message>
     <message>
         <source>Score on your notes</source>
@@ -2747,7 +2747,7 @@
     </message>
     <message>
         <source>Sites wait for it. Nothing is lost: once it runs again, everything goes on where it was.</source>
-        <translation>Die Standorte warten darauf. Es geht nichts verloren: Läuft sie wieder, geht alles da weiter, wo es war.</translation>
+        <translation>Die Standorte warten auf sie. Es geht nichts verloren: Läuft sie wieder, geht alles da weiter, wo es war.</translation>
     </message>
     <message>
         <source>Sites wait until you serve it again. Nothing is lost: everything goes on where it was, and what they are training goes on at the sites.</source>
@@ -2775,7 +2775,7 @@
     </message>
     <message>
         <source>Something needs me, such as a fault</source>
-        <translation>Etwas braucht mich, etwa eine Störung</translation>
+        <translation>Ich werde gebraucht, etwa bei einer Störung</translation>
     </message>
     <message>
         <source>Specialties</source>
@@ -2799,7 +2799,7 @@
     </message>
     <message>
         <source>Stay its host</source>
-        <translation>Ausrichter bleiben</translation>
+        <translation>Betreiber bleiben</translation>
     </message>
     <message>
         <source>Stay open</source>
@@ -2931,15 +2931,15 @@
     </message>
     <message>
         <source>That needs counts of specialties or types, which this federation does not share.</source>
-        <translation>Dafür braucht es Anzahlen nach Fachgebieten oder Typen, und diese Föderation teilt sie nicht.</translation>
+        <translation>Dafür sind Anzahlen nach Fachgebieten oder Typen nötig, und diese Föderation teilt sie nicht.</translation>
     </message>
     <message>
         <source>That needs marked entities; your training notes have none.</source>
-        <translation>Dafür braucht es markierte Entitäten; Ihre Trainingstexte haben keine.</translation>
+        <translation>Dafür sind markierte Entitäten nötig; Ihre Trainingstexte haben keine.</translation>
     </message>
     <message>
         <source>That needs training notes with a specialty; none of yours has one.</source>
-        <translation>Dafür braucht es Trainingstexte mit einem Fachgebiet; keiner der Ihren hat eines.</translation>
+        <translation>Dafür sind Trainingstexte mit einem Fachgebiet nötig; keiner Ihrer Texte hat eines.</translation>
     </message>
     <message>
         <source>The adapter stays here. Waiting for the next round.</source>
@@ -2985,7 +2985,7 @@
     </message>
     <message>
         <source>The attack tried here could hardly tell the notes trained on from others of yours.</source>
-        <translation>Der hier versuchte Angriff konnte die Trainingstexte kaum von anderen Ihrer Texte unterscheiden.</translation>
+        <translation>Der hier versuchte Angriff konnte die Trainingstexte kaum von Ihren anderen Texten unterscheiden.</translation>
     </message>
     <message>
         <source>The base model has not learned these types.</source>
@@ -3040,7 +3040,7 @@
     </message>
     <message>
         <source>The coordinator ends what it is at…</source>
-        <translation>Der Koordinator beendet, woran er gerade ist …</translation>
+        <translation>Der Koordinator bringt zu Ende, woran er gerade arbeitet…</translation>
     </message>
     <message>
         <source>The coordinator fetches exactly what you approved.</source>
@@ -3052,7 +3052,7 @@
     </message>
     <message>
         <source>The coordinator has it; the receipt is kept. Waiting for others.</source>
-        <translation>Der Koordinator hat ihn; die Quittung ist aufbewahrt. Es wird auf andere gewartet.</translation>
+        <translation>Der Koordinator hat ihn; die Quittung ist gespeichert. Es wird auf die anderen gewartet.</translation>
     </message>
     <message>
         <source>The coordinator has stopped by itself</source>
@@ -3072,7 +3072,7 @@
     </message>
     <message>
         <source>The coordinator starts…</source>
-        <translation>Der Koordinator startet …</translation>
+        <translation>Der Koordinator startet…</translation>
     </message>
     <message>
         <source>The coordinator will know this site by this name.</source>
@@ -3088,11 +3088,11 @@
     </message>
     <message>
         <source>The federation finishes with the scores that have come.</source>
-        <translation>Die Föderation endet mit den Werten, die eingetroffen sind.</translation>
+        <translation>Die Föderation endet mit den Scores, die eingetroffen sind.</translation>
     </message>
     <message>
         <source>The federation goes on without you. To look after it again you need another invitation as a host.</source>
-        <translation>Die Föderation geht ohne Sie weiter. Um sie wieder zu betreuen, brauchen Sie eine neue Einladung als Ausrichter.</translation>
+        <translation>Die Föderation geht ohne Sie weiter. Um sie wieder zu betreuen, brauchen Sie eine neue Einladung als Betreiber.</translation>
     </message>
     <message>
         <source>The federation has finished</source>
@@ -3128,7 +3128,7 @@
     </message>
     <message>
         <source>The federation&apos;s share is the mean over the sites of round {round}, this one included, weighted by their numbers of notes. A little is added to every count, so that none is zero.</source>
-        <translation>Der Anteil der Föderation ist das Mittel über die Standorte der Runde {round}, diesen eingeschlossen, jeder nach seiner Anzahl Texte. Zu jeder Anzahl wird ein wenig addiert, damit keine null ist.</translation>
+        <translation>Der Anteil der Föderation ist das Mittel über die Standorte der Runde {round}, diesen eingeschlossen, gewichtet nach der Anzahl ihrer Texte. Zu jeder Anzahl wird ein wenig addiert, damit keine null ist.</translation>
     </message>
     <message>
         <source>The file is not read: no format fits it, or its folder was taken to be of another format.</source>
@@ -3144,7 +3144,7 @@
     </message>
     <message>
         <source>The first round begins once all are there, and at {time} with those who are.</source>
-        <translation>Die erste Runde beginnt, sobald alle da sind, und um {time} mit denen, die da sind.</translation>
+        <translation>Die erste Runde beginnt, sobald alle da sind, spätestens aber um {time} mit denen, die da sind.</translation>
     </message>
     <message>
         <source>The first round begins once {expected} sites have joined.</source>
@@ -3156,11 +3156,11 @@
     </message>
     <message>
         <source>The first round opens once all of them are.</source>
-        <translation>Die erste Runde beginnt, sobald alle es sind.</translation>
+        <translation>Die erste Runde beginnt, sobald alle verbunden sind.</translation>
     </message>
     <message>
         <source>The host has paused the federation</source>
-        <translation>Der Betreiber hat die Föderation angehalten</translation>
+        <translation>Der Betreiber hat die Föderation pausiert</translation>
     </message>
     <message>
         <source>The host of the federation gives you one: a line, a file, or a picture. Nothing is joined yet.</source>
@@ -3208,7 +3208,7 @@
     </message>
     <message>
         <source>The note is read without annotations, because there is no {what} beside it.</source>
-        <translation>Der Text wird ohne Annotation gelesen, weil keine Datei {what} daneben liegt.</translation>
+        <translation>Der Text wird ohne Annotationen gelesen, weil keine Datei {what} daneben liegt.</translation>
     </message>
     <message>
         <source>The notes are in a format that this program does not read.</source>
@@ -3280,7 +3280,7 @@
     </message>
     <message>
         <source>The rating of what an adapter may reveal must be {light} or better.</source>
-        <translation>Was seine Angriffsproben finden, darf höchstens „{light}“ sein.</translation>
+        <translation>Was er verraten kann, muss mit „{light}“ oder besser bewertet sein.</translation>
     </message>
     <message>
         <source>The record is broken.</source>
@@ -3372,11 +3372,11 @@
     </message>
     <message>
         <source>The updates of round {round} are being combined</source>
-        <translation>Die Updates der Runde {round} werden zusammengeführt</translation>
+        <translation>Die Beiträge der Runde {round} werden zusammengeführt</translation>
     </message>
     <message>
         <source>The whole change is {times:.1f} times as large as in round {round}.</source>
-        <translation>Insgesamt ist er {times:.1f}-mal so groß wie in Runde {round}.</translation>
+        <translation>Die ganze Änderung ist {times:.1f}-mal so groß wie in Runde {round}.</translation>
     </message>
     <message>
         <source>The whole demonstration takes about {minutes} minutes; your first decision comes after about {first}.</source>
@@ -3384,7 +3384,7 @@
     </message>
     <message>
         <source>The whole update is {times:.1f} times as large as your last one.</source>
-        <translation>Insgesamt ist er {times:.1f}-mal so groß wie Ihr letzter.</translation>
+        <translation>Der ganze Beitrag ist {times:.1f}-mal so groß wie Ihr letzter.</translation>
     </message>
     <message>
         <source>The work has stopped. Continue it on the page Rounds; then you can decide.</source>
@@ -3436,7 +3436,7 @@
     </message>
     <message>
         <source>This adapter reveals something about your notes. Keep it here unless that would not matter.</source>
-        <translation>Dieser Adapter verrät etwas über Ihre Texte. Behalten Sie ihn hier, außer wenn das nichts ausmachen würde.</translation>
+        <translation>Dieser Adapter verrät etwas über Ihre Texte. Behalten Sie ihn hier, es sei denn, das wäre unbedenklich.</translation>
     </message>
     <message>
         <source>This becomes an entry of the record too, with your name and the time. It cannot be taken out again.</source>
@@ -3456,11 +3456,11 @@
     </message>
     <message>
         <source>This computer could not be kept awake: its system offers no way to ask for that. Set it so that it does not sleep by itself.</source>
-        <translation>Dieser Rechner konnte nicht wach gehalten werden: Sein System bietet keinen Weg, darum zu bitten. Stellen Sie ihn so ein, dass er nicht von selbst schlafen geht.</translation>
+        <translation>Dieser Rechner konnte nicht wach gehalten werden: Sein System bietet keine Möglichkeit dafür. Stellen Sie ihn so ein, dass er nicht von selbst in den Ruhezustand geht.</translation>
     </message>
     <message>
         <source>This computer does not know itself by it. Right if your network leads it here: {known}.</source>
-        <translation>Dieser Rechner kennt sich nicht unter diesem Namen. Richtig, wenn Ihr Netz dorthin leitet: {known}.</translation>
+        <translation>Dieser Rechner kennt sich nicht unter diesem Namen. Das ist in Ordnung, wenn Ihr Netz den Namen hierher leitet: {known}.</translation>
     </message>
     <message>
         <source>This computer is busy; the note is read when that is done.</source>
@@ -3480,7 +3480,7 @@
     </message>
     <message>
         <source>This computer serves {federation}. Stop that first, to be a host of another federation.</source>
-        <translation>Auf diesem Rechner läuft {federation}. Halten Sie diese zuerst an, um Ausrichter einer anderen Föderation zu sein.</translation>
+        <translation>Auf diesem Rechner läuft {federation}. Halten Sie diese zuerst an, um eine andere Föderation zu betreiben.</translation>
     </message>
     <message>
         <source>This computer stays awake while it trains.</source>
@@ -3568,7 +3568,7 @@
     </message>
     <message>
         <source>Three sites learn together on this computer, from example notes that come with the program. You decide about the updates of one of them. It takes about {minutes} minutes in all; your first decision comes after about {first}.</source>
-        <translation>Drei Standorte lernen auf diesem Rechner gemeinsam, aus Beispieltexten, die mit dem Programm kommen. Sie entscheiden über die Beiträge eines davon. Das Ganze dauert etwa {minutes} Minuten; Ihre erste Entscheidung kommt nach etwa {first}.</translation>
+        <translation>Drei Standorte lernen auf diesem Rechner gemeinsam, aus Beispieltexten, die dem Programm beiliegen. Sie entscheiden über die Beiträge eines davon. Das Ganze dauert etwa {minutes} Minuten; Ihre erste Entscheidung kommt nach etwa {first}.</translation>
     </message>
     <message>
         <source>Thursday</source>
@@ -3636,7 +3636,7 @@
     </message>
     <message>
         <source>Training has stopped at its current step. If the round closes meanwhile, it closes without you.</source>
-        <translation>Das Training hat beim laufenden Schritt angehalten. Wenn die Runde endet, geht sie ohne Sie weiter.</translation>
+        <translation>Das Training hat beim laufenden Schritt angehalten. Endet die Runde inzwischen, dann endet sie ohne Sie.</translation>
     </message>
     <message>
         <source>Training is drawn here as soon as it starts on {notes}.</source>
@@ -3676,7 +3676,7 @@
     </message>
     <message>
         <source>Training needs a look: errors on notes kept aside are rising</source>
-        <translation>Das Training sollte angesehen werden: Die Fehler auf zurückgelegten Texten nehmen zu</translation>
+        <translation>Das Training sollte angesehen werden: Die Fehler auf zurückgehaltenen Texten nehmen zu</translation>
     </message>
     <message>
         <source>Training notes by specialty</source>
@@ -3744,7 +3744,7 @@
     </message>
     <message>
         <source>Updates leave only at these times: {hours}.</source>
-        <translation>Von einem Beitrag geht nur zu diesen Zeiten etwas hinaus: {hours}.</translation>
+        <translation>Beiträge gehen nur zu diesen Zeiten hinaus: {hours}.</translation>
     </message>
     <message>
         <source>Upload</source>
@@ -3780,7 +3780,7 @@
     </message>
     <message>
         <source>Wait no longer for scores?</source>
-        <translation>Nicht länger auf Werte warten?</translation>
+        <translation>Nicht länger auf Scores warten?</translation>
     </message>
     <message>
         <source>Wait until you have compared six words</source>
@@ -3804,7 +3804,7 @@
     </message>
     <message>
         <source>Waiting for the coordinator; nothing has left yet. It can no longer be taken back.</source>
-        <translation>Es wird auf den Koordinator gewartet; noch ist nichts hinausgegangen. Das lässt sich nicht mehr zurücknehmen.</translation>
+        <translation>Es wird auf den Koordinator gewartet; noch ist nichts hinausgegangen. Die Freigabe lässt sich nicht mehr zurücknehmen.</translation>
     </message>
     <message>
         <source>Waiting for the first site</source>
@@ -3836,7 +3836,7 @@
     </message>
     <message>
         <source>Waiting to be confirmed</source>
-        <translation>Es wird auf Ihre Bestätigung gewartet</translation>
+        <translation>Wartet auf Bestätigung</translation>
     </message>
     <message>
         <source>Waits for the round</source>
@@ -4020,7 +4020,7 @@
     </message>
     <message>
         <source>Written before it was done, so that nothing happens without a trace.</source>
-        <translation>Geschrieben, bevor es getan wurde, damit nichts ohne Spur geschieht.</translation>
+        <translation>Geschrieben, bevor es getan wurde, damit nichts spurlos geschieht.</translation>
     </message>
     <message>
         <source>Written on {time} UTC. Times below are UTC. Paper proves nothing by itself: a signed export does.</source>
@@ -4084,7 +4084,7 @@
     </message>
     <message>
         <source>Your correction (control variate): its change in this round leaves, and all these changes add up to it.</source>
-        <translation>Ihre Korrektur (Kontrollvariate): Ihre Änderung in dieser Runde geht hinaus, und alle diese Änderungen ergeben zusammen die Korrektur.</translation>
+        <translation>Ihre Korrektur (Kontrollvariate): Hinaus geht, wie sie sich in dieser Runde ändert; alle diese Änderungen zusammen ergeben die Korrektur.</translation>
     </message>
     <message>
         <source>Your decision is being recorded.</source>
@@ -4160,7 +4160,7 @@
     </message>
     <message>
         <source>Your system tells you of these while the window is not in front. They never hold text of a note.</source>
-        <translation>Ihr System meldet Ihnen diese, solange das Fenster nicht vorn ist. Sie enthalten nie Text aus den Akten.</translation>
+        <translation>Ihr System meldet Ihnen diese, solange das Fenster nicht vorn ist. Sie enthalten nie etwas aus dem Wortlaut der Texte.</translation>
     </message>
     <message>
         <source>Your update of round {round} changed the model more than allowed, so it was shortened.</source>
@@ -4192,7 +4192,7 @@
     </message>
     <message>
         <source>a test: its results do not count</source>
-        <translation>ein Test: nichts davon zählt</translation>
+        <translation>ein Test: Die Ergebnisse zählen nicht</translation>
     </message>
     <message>
         <source>a trained adapter of rank {rank}</source>
@@ -4364,7 +4364,7 @@
     </message>
     <message>
         <source>epsilon {epsilon} of each whole site (delta {delta}), noise {noise} x clip {clip}, added by the {who}</source>
-        <translation>Epsilon {epsilon} für jeden ganzen Standort (Delta {delta}), Rauschen {noise} x Schranke {clip}, addiert durch: {who}</translation>
+        <translation>Epsilon {epsilon} für jeden ganzen Standort (Delta {delta}), Rauschen {noise} x Schranke {clip}, addiert durch {who}</translation>
     </message>
     <message>
         <source>evaluate</source>
@@ -4648,7 +4648,7 @@
     </message>
     <message>
         <source>real work: its results count</source>
-        <translation>Arbeit, die zählt</translation>
+        <translation>echte Arbeit: Die Ergebnisse zählen</translation>
     </message>
     <message>
         <source>received</source>
@@ -4888,7 +4888,7 @@
     </message>
     <message>
         <source>your notes kept aside</source>
-        <translation>Ihren zurückgelegten Texten</translation>
+        <translation>Ihren zurückgehaltenen Texten</translation>
     </message>
     <message>
         <source>your site</source>
@@ -4979,7 +4979,7 @@
     </message>
     <message>
         <source>{earlier} learned other tasks or types: its scores cannot be compared, its curves can</source>
-        <translation>{earlier} hat andere Aufgaben oder Typen gelernt: Die Werte sind nicht vergleichbar, die Kurven schon</translation>
+        <translation>{earlier} hat andere Aufgaben oder Typen gelernt: Die Scores sind nicht vergleichbar, die Kurven schon</translation>
     </message>
     <message numerus="yes">
         <source>{federation}, %n round(s), {day}</source>
@@ -4998,15 +4998,15 @@
     </message>
     <message>
         <source>{hours} h</source>
-        <translation>{hours} h</translation>
+        <translation>{hours}&#xa0;h</translation>
     </message>
     <message>
         <source>{hours} h {minutes:02d}</source>
-        <translation>{hours} h {minutes:02d}</translation>
+        <translation>{hours}&#xa0;h {minutes:02d}</translation>
     </message>
     <message>
         <source>{hours} h {rest:02d} min</source>
-        <translation>{hours} h {rest:02d} min</translation>
+        <translation>{hours}&#xa0;h {rest:02d}&#xa0;min</translation>
     </message>
     <message>
         <source>{joined} of {expected} sites have joined</source>
@@ -5042,11 +5042,11 @@
     </message>
     <message>
         <source>{minutes} min</source>
-        <translation>{minutes} min</translation>
+        <translation>{minutes}&#xa0;min</translation>
     </message>
     <message>
         <source>{minutes}:{rest:02d} min</source>
-        <translation>{minutes}:{rest:02d} min</translation>
+        <translation>{minutes}:{rest:02d}&#xa0;min</translation>
     </message>
     <message>
         <source>{missing:,} of {all:,} cells have not run yet; means are over those that have.</source>
@@ -5070,7 +5070,7 @@
     </message>
     <message>
         <source>{name} (as a host)</source>
-        <translation>{name} (als Ausrichter)</translation>
+        <translation>{name} (als Betreiber)</translation>
     </message>
     <message>
         <source>{name} is more frequent here: {own} against {federation} in the federation.</source>
@@ -5114,11 +5114,11 @@
     </message>
     <message>
         <source>{seconds:.0f} s</source>
-        <translation>{seconds:.0f} s</translation>
+        <translation>{seconds:.0f}&#xa0;s</translation>
     </message>
     <message>
         <source>{seconds} s</source>
-        <translation>{seconds} s</translation>
+        <translation>{seconds}&#xa0;s</translation>
     </message>
     <message>
         <source>{sent} of {asked} sites have sent</source>
@@ -5202,11 +5202,11 @@
     </message>
     <message>
         <source>{type}, not part of the federation</source>
-        <translation>{type}, ohne Platz in der Föderation</translation>
+        <translation>{type}, gehört nicht zur Föderation</translation>
     </message>
     <message>
         <source>{used} of {total} GB</source>
-        <translation>{used} von {total} GB</translation>
+        <translation>{used} von {total}&#xa0;GB</translation>
     </message>
     <message>
         <source>{value} ({low} to {high})</source>
@@ -5260,7 +5260,7 @@
     </message>
     <message>
         <source>Not now</source>
-        <translation>Nicht jetzt</translation>
+        <translation>Jetzt nicht</translation>
     </message>
     <message>
         <source>What you agree to</source>
@@ -5345,7 +5345,7 @@
     </message>
     <message>
         <source>Looking…</source>
-        <translation>Wird angesehen …</translation>
+        <translation>Wird geprüft…</translation>
     </message>
     <message>
         <source>Nothing is waiting for you</source>
@@ -5637,7 +5637,7 @@
     <name>EntryCard</name>
     <message>
         <source>Choose an entry to see everything it says.</source>
-        <translation>Wählen Sie einen Eintrag, um alles zu sehen, was er sagt.</translation>
+        <translation>Wählen Sie einen Eintrag, um alles zu sehen, was darin steht.</translation>
     </message>
     <message>
         <source>Entry</source>
@@ -5731,7 +5731,7 @@
     </message>
     <message>
         <source>{unit} moved</source>
-        <translation>{unit} übertragen</translation>
+        <translation>übertragenen {unit}</translation>
     </message>
 </context>
 <context>
@@ -5871,7 +5871,7 @@
     <name>FormPanel</name>
     <message>
         <source>A round closes with so many updates at least.</source>
-        <translation>Eine Runde endet mit mindestens so vielen Updates.</translation>
+        <translation>Eine Runde endet mit mindestens so vielen Beiträgen.</translation>
     </message>
     <message>
         <source>Address of this computer</source>
@@ -5935,7 +5935,7 @@
     </message>
     <message>
         <source>Looking…</source>
-        <translation>Wird angesehen …</translation>
+        <translation>Wird geprüft…</translation>
     </message>
     <message>
         <source>Model folder</source>
@@ -5943,7 +5943,7 @@
     </message>
     <message>
         <source>Modifiers of these</source>
-        <translation>Angaben zu diesen</translation>
+        <translation>Zusatzangaben zu diesen</translation>
     </message>
     <message>
         <source>Name of the federation</source>
@@ -5955,11 +5955,11 @@
     </message>
     <message>
         <source>Public notes</source>
-        <translation>Öffentliche Notizen</translation>
+        <translation>Öffentliche Texte</translation>
     </message>
     <message>
         <source>Riverside federation</source>
-        <translation>Riverside federation</translation>
+        <translation>Föderation Riverside</translation>
     </message>
     <message>
         <source>Rounds</source>
@@ -5999,7 +5999,7 @@
     </message>
     <message>
         <source>This method measures updates on notes that all sites may read. None may be a patient&apos;s.</source>
-        <translation>Diese Methode misst Updates an Notizen, die alle Standorte lesen dürfen. Keine darf von einem Patienten sein.</translation>
+        <translation>Diese Methode misst Beiträge an Texten, die alle Standorte lesen dürfen. Keiner darf von einem Patienten stammen.</translation>
     </message>
     <message>
         <source>Types of entities</source>
@@ -6027,7 +6027,7 @@
     </message>
     <message>
         <source>Your firewall must let sites in there.</source>
-        <translation>Ihre Firewall muss Standorte dort einlassen.</translation>
+        <translation>Ihre Firewall muss dort Verbindungen der Standorte zulassen.</translation>
     </message>
 </context>
 <context>
@@ -6202,15 +6202,15 @@
     <name>HostStoryCard</name>
     <message>
         <source>This computer must be on, and sites must reach it, whenever a round goes on. It needs no GPU and no notes.</source>
-        <translation>Dieser Rechner muss laufen und für die Standorte erreichbar sein, solange eine Runde läuft. Er braucht keine GPU und keine Notizen.</translation>
+        <translation>Dieser Rechner muss laufen und für die Standorte erreichbar sein, solange eine Runde läuft. Er braucht keine GPU und keine Texte.</translation>
     </message>
     <message>
         <source>What arrives here is what each site has approved: adapters, counts and scores. Never the words of notes.</source>
-        <translation>Hier kommt an, was jeder Standort freigegeben hat: Adapter, Anzahlen und Werte. Nie die Wörter der Notizen.</translation>
+        <translation>Hier kommt an, was jeder Standort freigegeben hat: Adapter, Anzahlen und Scores. Nie der Wortlaut der Texte.</translation>
     </message>
     <message>
         <source>What hosting means</source>
-        <translation>Was Ausrichten bedeutet</translation>
+        <translation>Was es heißt, Betreiber zu sein</translation>
     </message>
     <message>
         <source>You invite each site, by a line, a file or a QR code. Nobody else can come in.</source>
@@ -6225,7 +6225,7 @@
     </message>
     <message>
         <source>About hosting</source>
-        <translation>Über das Ausrichten</translation>
+        <translation>Über den Betrieb</translation>
     </message>
     <message>
         <source>Back</source>
@@ -6233,7 +6233,7 @@
     </message>
     <message>
         <source>Decide what hospitals learn together. This computer then calls the rounds and combines.</source>
-        <translation>Legen Sie fest, was Krankenhäuser gemeinsam lernen. Dieser Rechner ruft dann die Runden auf und führt zusammen.</translation>
+        <translation>Legen Sie fest, was Krankenhäuser gemeinsam lernen. Dieser Rechner eröffnet dann die Runden und führt die Adapter zusammen.</translation>
     </message>
     <message>
         <source>Found the federation</source>
@@ -6241,15 +6241,15 @@
     </message>
     <message>
         <source>Host a federation</source>
-        <translation>Eine Föderation ausrichten</translation>
+        <translation>Eine Föderation betreiben</translation>
     </message>
     <message>
         <source>No longer look after it…</source>
-        <translation>Nicht mehr betreuen …</translation>
+        <translation>Nicht mehr betreuen…</translation>
     </message>
     <message>
         <source>Reading the model, and writing…</source>
-        <translation>Modell wird gelesen und alles geschrieben …</translation>
+        <translation>Das Modell wird gelesen, und die Dateien werden geschrieben…</translation>
     </message>
     <message>
         <source>You are a host of this federation; another computer serves it.</source>
@@ -6257,11 +6257,11 @@
     </message>
     <message>
         <source>You host this federation, as a test.</source>
-        <translation>Sie richten diese Föderation aus, als Test.</translation>
+        <translation>Sie betreiben diese Föderation, als Test.</translation>
     </message>
     <message>
         <source>You host this federation.</source>
-        <translation>Sie richten diese Föderation aus.</translation>
+        <translation>Sie betreiben diese Föderation.</translation>
     </message>
 </context>
 <context>
@@ -6365,11 +6365,11 @@
     </message>
     <message>
         <source>Save the QR code…</source>
-        <translation>QR-Code speichern …</translation>
+        <translation>QR-Code speichern…</translation>
     </message>
     <message>
         <source>Save the file…</source>
-        <translation>Datei speichern …</translation>
+        <translation>Datei speichern…</translation>
     </message>
     <message>
         <source>Save the invitation</source>
@@ -6385,11 +6385,11 @@
     </message>
     <message>
         <source>There they choose Join. Then compare six words by phone; if they differ, remove the site.</source>
-        <translation>Dort wählt man Beitreten. Vergleichen Sie dann am Telefon sechs Wörter; sind sie verschieden, entfernen Sie den Standort.</translation>
+        <translation>Dort wählt man „Beitreten“. Vergleichen Sie dann am Telefon sechs Wörter; sind sie verschieden, entfernen Sie den Standort.</translation>
     </message>
     <message>
         <source>There they choose Join. Then they wait here, until you have compared six words and confirmed.</source>
-        <translation>Dort wählt man Beitreten. Dann wartet der Standort hier, bis Sie sechs Wörter verglichen und ihn bestätigt haben.</translation>
+        <translation>Dort wählt man „Beitreten“. Dann wartet der Standort hier, bis Sie sechs Wörter verglichen und ihn bestätigt haben.</translation>
     </message>
 </context>
 <context>
@@ -6416,7 +6416,7 @@
     </message>
     <message>
         <source>Host one instead</source>
-        <translation>Stattdessen eine ausrichten</translation>
+        <translation>Stattdessen eine betreiben</translation>
     </message>
     <message>
         <source>Join</source>
@@ -6448,7 +6448,7 @@
     </message>
     <message>
         <source>Tests the connection to the coordinator and checks this computer. It tells the coordinator nothing about this site.</source>
-        <translation>Probiert den Weg zum Koordinator und sieht sich diesen Rechner an. Über diesen Standort sagt es nichts.</translation>
+        <translation>Prüft die Verbindung zum Koordinator und diesen Rechner. Der Koordinator erfährt dabei nichts über diesen Standort.</translation>
     </message>
     <message>
         <source>The agreed language model; its host gives you this folder.</source>
@@ -6456,7 +6456,7 @@
     </message>
     <message>
         <source>Types map (optional)</source>
-        <translation>Typenzuordnung (freiwillig)</translation>
+        <translation>Typenzuordnung (optional)</translation>
     </message>
     <message>
         <source>What notes and models must look like</source>
@@ -6464,7 +6464,7 @@
     </message>
     <message>
         <source>Your annotated notes. They are only read, and stay there.</source>
-        <translation>Ihre markierten Texte. Sie werden nur gelesen und bleiben, wo sie sind.</translation>
+        <translation>Ihre annotierten Texte. Sie werden nur gelesen und bleiben, wo sie sind.</translation>
     </message>
     <message>
         <source>Your notes stay in their folder. Nothing learned from your notes leaves before you approve it.</source>
@@ -6506,7 +6506,7 @@
     </message>
     <message>
         <source>Layers are numbered from the input onwards. Norm: how large the change is. Click a heading to sort.</source>
-        <translation>Die Schichten werden von den Wörtern an gezählt. Norm: wie groß die Änderung ist. Ein Klick auf eine Überschrift sortiert.</translation>
+        <translation>Die Schichten sind vom Eingang an nummeriert. Norm: wie groß die Änderung ist. Ein Klick auf eine Überschrift sortiert.</translation>
     </message>
 </context>
 <context>
@@ -6616,7 +6616,7 @@
     </message>
     <message>
         <source>Model: the small one that comes with this program</source>
-        <translation>Modell: das kleine, das mit diesem Programm kommt</translation>
+        <translation>Modell: das kleine, das diesem Programm beiliegt</translation>
     </message>
     <message>
         <source>Model: {name}</source>
@@ -6837,7 +6837,7 @@
     </message>
     <message>
         <source>Your annotated notes. They are only read, and stay there.</source>
-        <translation>Ihre markierten Texte. Sie werden nur gelesen und bleiben, wo sie sind.</translation>
+        <translation>Ihre annotierten Texte. Sie werden nur gelesen und bleiben, wo sie sind.</translation>
     </message>
 </context>
 <context>
@@ -7109,7 +7109,7 @@
     <name>RoundsPage</name>
     <message>
         <source>Host a federation</source>
-        <translation>Eine Föderation ausrichten</translation>
+        <translation>Eine Föderation betreiben</translation>
     </message>
     <message>
         <source>Join a federation</source>
@@ -7183,7 +7183,7 @@
     </message>
     <message>
         <source>Saved as {path}. It contains the note&apos;s words: keep it only where the note itself may be kept.</source>
-        <translation>Gespeichert als {path}. Darin steht der Wortlaut des Textes: Bewahren Sie es dort auf, wo der Text sein darf.</translation>
+        <translation>Gespeichert als {path}. Darin steht der Wortlaut des Textes: Bewahren Sie es nur dort auf, wo auch der Text sein darf.</translation>
     </message>
     <message>
         <source>The adapter (a PEFT folder)…</source>
@@ -7315,7 +7315,7 @@
     </message>
     <message>
         <source>Host another federation</source>
-        <translation>Eine andere Föderation ausrichten</translation>
+        <translation>Eine andere Föderation betreiben</translation>
     </message>
     <message>
         <source>Serve it again</source>
@@ -7323,7 +7323,7 @@
     </message>
     <message>
         <source>Stop serving…</source>
-        <translation>Anhalten …</translation>
+        <translation>Anhalten…</translation>
     </message>
 </context>
 <context>
@@ -7338,7 +7338,7 @@
     </message>
     <message>
         <source>Checks the connection to the coordinator, disk, memory and secret key. It joins nothing.</source>
-        <translation>Sieht sich den Weg zum Koordinator an sowie Festplatte, Speicher und geheimen Schlüssel. Es wird nirgends beigetreten.</translation>
+        <translation>Prüft die Verbindung zum Koordinator, Festplatte, Speicher und geheimen Schlüssel. Es wird nirgends beigetreten.</translation>
     </message>
     <message>
         <source>Close</source>
@@ -7533,7 +7533,7 @@
     <name>SitesPanel</name>
     <message>
         <source>Begin without the others…</source>
-        <translation>Ohne die anderen beginnen …</translation>
+        <translation>Ohne die anderen beginnen…</translation>
     </message>
     <message>
         <source>Choose a site in the table first.</source>
@@ -7541,15 +7541,15 @@
     </message>
     <message>
         <source>Close the round…</source>
-        <translation>Runde beenden …</translation>
+        <translation>Runde beenden…</translation>
     </message>
     <message>
         <source>Confirm…</source>
-        <translation>Bestätigen …</translation>
+        <translation>Bestätigen…</translation>
     </message>
     <message>
         <source>End and publish…</source>
-        <translation>Beenden und veröffentlichen …</translation>
+        <translation>Beenden und veröffentlichen…</translation>
     </message>
     <message>
         <source>Federation</source>
@@ -7557,11 +7557,11 @@
     </message>
     <message>
         <source>Invite a site…</source>
-        <translation>Standort einladen …</translation>
+        <translation>Standort einladen…</translation>
     </message>
     <message>
         <source>Invite anew…</source>
-        <translation>Neu einladen …</translation>
+        <translation>Neu einladen…</translation>
     </message>
     <message>
         <source>Open invitations</source>
@@ -7569,11 +7569,11 @@
     </message>
     <message>
         <source>Pause…</source>
-        <translation>Anhalten …</translation>
+        <translation>Pausieren…</translation>
     </message>
     <message>
         <source>Remove…</source>
-        <translation>Entfernen …</translation>
+        <translation>Entfernen…</translation>
     </message>
     <message>
         <source>Resume</source>
@@ -7585,11 +7585,11 @@
     </message>
     <message>
         <source>Take back…</source>
-        <translation>Zurücknehmen …</translation>
+        <translation>Zurücknehmen…</translation>
     </message>
     <message>
         <source>Wait no longer…</source>
-        <translation>Nicht länger warten …</translation>
+        <translation>Nicht länger warten…</translation>
     </message>
 </context>
 <context>
@@ -7931,7 +7931,7 @@
     </message>
     <message>
         <source>The coordinator sees it. It stays yours in this federation.</source>
-        <translation>Der Koordinator sieht ihn. In dieser Föderation bleibt er Ihrer.</translation>
+        <translation>Der Koordinator sieht ihn. In dieser Föderation bleibt es Ihr Name.</translation>
     </message>
     <message>
         <source>With an invitation…</source>
@@ -7950,7 +7950,7 @@
     </message>
     <message>
         <source>Host a federation…</source>
-        <translation>Eine Föderation ausrichten …</translation>
+        <translation>Eine Föderation betreiben…</translation>
     </message>
     <message>
         <source>Open experiment…</source>
@@ -8001,7 +8001,7 @@
     </message>
     <message>
         <source>{size} GB memory</source>
-        <translation>{size} GB Speicher</translation>
+        <translation>{size}&#xa0;GB Speicher</translation>
     </message>
 </context>
 <context>
@@ -8051,7 +8051,7 @@
     <name>errors</name>
     <message>
         <source>--shard-base splits the base model over the processes of one site, but only one process is running. Start it under torchrun, with --nproc-per-node and the number of GPUs.</source>
-        <translation>--shard-base teilt das Basismodell auf die Prozesse eines Standorts auf, und dieser hier ist allein. Starten Sie ihn mit torchrun, mit --nproc-per-node und der Anzahl der GPUs.</translation>
+        <translation>--shard-base teilt das Basismodell auf die Prozesse eines Standorts auf, aber es läuft nur ein Prozess. Starten Sie ihn mit torchrun, mit --nproc-per-node und der Anzahl der GPUs.</translation>
     </message>
     <message>
         <source>A 4-bit base model needs the package bitsandbytes, which is not installed. Install fedmed-desktop[gpu], or continue without 4 bits.</source>
@@ -8063,11 +8063,11 @@
     </message>
     <message>
         <source>A column cannot be {role}. Choose from: {known}.</source>
-        <translation>{role} kann keine Spalte sein. Wählen Sie aus: {known}.</translation>
+        <translation>Eine Spalte kann nicht „{role}“ sein. Wählen Sie aus: {known}.</translation>
     </message>
     <message>
         <source>A connection to {address} takes {milliseconds} ms.</source>
-        <translation>Eine Verbindung zu {address} ist möglich, in {milliseconds} ms.</translation>
+        <translation>Eine Verbindung zu {address} dauert {milliseconds}&#xa0;ms.</translation>
     </message>
     <message>
         <source>A note of {corpus} has no {what}, so the notes cannot be split by it. Choose another split.by.</source>
@@ -8151,7 +8151,7 @@
     </message>
     <message>
         <source>Differential privacy needs numbers that do not overflow, and this GPU computes in float16. Train on a GPU with bfloat16, or on the CPU.</source>
-        <translation>Differential Privacy braucht Zahlen, die nicht überlaufen, und diese Karte rechnet in float16. Trainieren Sie auf einer Karte mit bfloat16 oder auf der CPU.</translation>
+        <translation>Differential Privacy braucht Zahlen, die nicht überlaufen, und diese GPU rechnet in float16. Trainieren Sie auf einer GPU mit bfloat16 oder auf der CPU.</translation>
     </message>
     <message>
         <source>Directions were not compared, as there are only {updates} updates: three are needed.</source>
@@ -8191,7 +8191,7 @@
     </message>
     <message>
         <source>Give --bundle-in and --bundle-out together: the file that came from the host, and the file that goes back.</source>
-        <translation>--bundle-in und --bundle-out gehören zusammen: was vom Betreiber kam, und was zurückgeht.</translation>
+        <translation>--bundle-in und --bundle-out gehören zusammen: die Datei, die vom Betreiber kam, und die, die zurückgeht.</translation>
     </message>
     <message>
         <source>Give either an invitation or the address of a coordinator on this computer, not both.</source>
@@ -8267,7 +8267,7 @@
     </message>
     <message>
         <source>No GPU was found that the program can use. Training runs on the processor, which takes many times longer. Small models and the demonstration work well.</source>
-        <translation>Es wurde keine gefunden, die das Programm verwenden kann. Das Training läuft auf dem Prozessor und dauert um ein Vielfaches länger. Kleine Modelle und die Demo laufen gut.</translation>
+        <translation>Es wurde keine GPU gefunden, die das Programm verwenden kann. Das Training läuft auf dem Prozessor und dauert um ein Vielfaches länger. Kleine Modelle und die Demo laufen gut.</translation>
     </message>
     <message>
         <source>No QR code can be made out in this picture. Take one that shows the whole code, sharp and straight from the front; or paste the line instead.</source>
@@ -8371,7 +8371,7 @@
     </message>
     <message>
         <source>Nothing can listen on port {port} of {address} here: {reason}. Give an address of this computer (0.0.0.0 for all of them), and a port from 1024 on.</source>
-        <translation>An Port {port} von {address} kann hier nichts Verbindungen annehmen: {reason}. Geben Sie eine Adresse dieses Rechners an (0.0.0.0 für alle) und einen Port ab 1024.</translation>
+        <translation>Auf Port {port} von {address} lassen sich hier keine Verbindungen annehmen: {reason}. Geben Sie eine Adresse dieses Rechners an (0.0.0.0 für alle) und einen Port ab 1024.</translation>
     </message>
     <message>
         <source>Nothing is trained, because too little of the privacy budget is left: {spent} of epsilon {epsilon} is spent, and {steps} more steps would need so much noise that nothing could be learned. This site can take part with more notes, or in a federation with fewer rounds or steps, or with a larger epsilon.</source>
@@ -8395,11 +8395,11 @@
     </message>
     <message>
         <source>Only {sites} sites have agreed on what is summed, and {least} are needed before it can be opened.</source>
-        <translation>Nur {sites} Standorte haben zugestimmt, was summiert wird, und {least} sind nötig, bevor die Summe geöffnet werden kann.</translation>
+        <translation>Nur {sites} Standorte haben dem zugestimmt, was summiert wird, und {least} sind nötig, bevor die Summe geöffnet werden kann.</translation>
     </message>
     <message>
         <source>Only {sites} sites mask together, and {least} are needed: from a sum of fewer, a single update could be worked out.</source>
-        <translation>Nur {sites} Standorte maskieren gemeinsam, und {least} sind nötig: Aus einer Summe von weniger ließe sich ein einzelner Beitrag herausfinden.</translation>
+        <translation>Nur {sites} Standorte maskieren gemeinsam, und {least} sind nötig: Aus einer Summe von weniger ließe sich ein einzelner Beitrag errechnen.</translation>
     </message>
     <message>
         <source>Other accounts of this computer can read the secret key in {path}, so it is not used. If nobody else can have read it, make it private (chmod 600) and start again. Otherwise remove it together with identity.json; a site then needs a new invitation with a new key.</source>
@@ -8407,7 +8407,7 @@
     </message>
     <message>
         <source>Patients or documents in the training notes that are in the validation or test notes too: {count}. What is measured on those has no noise, so they would not be protected. Nothing is trained. Split the notes so that all of a patient&apos;s or a document&apos;s stay together (--check-notes NOTES --split-into FOLDER).</source>
-        <translation>Patienten oder Dokumente der Trainingstexte, die auch in den Validierungs- oder Testtexten vorkommen: {count}. Was auf diesen gemessen wird, hat kein Rauschen; sie wären also nicht geschützt. Es wird nicht trainiert. Teilen Sie die Texte so auf, dass keiner zerteilt wird (--check-notes NOTES --split-into FOLDER).</translation>
+        <translation>Patienten oder Dokumente der Trainingstexte, die auch in den Validierungs- oder Testtexten vorkommen: {count}. Was auf diesen gemessen wird, hat kein Rauschen; sie wären also nicht geschützt. Es wird nicht trainiert. Teilen Sie die Texte so auf, dass alle eines Patienten oder Dokuments zusammenbleiben (--check-notes NOTES --split-into FOLDER).</translation>
     </message>
     <message>
         <source>Port {port} and those after it are used by other programs on this computer. Choose another.</source>
@@ -8435,7 +8435,7 @@
     </message>
     <message>
         <source>Reading {name} needs the package spacy, which is not installed. Install it with: pip install spacy</source>
-        <translation>Um {name} zu lesen, braucht es das Paket spacy, das nicht installiert ist. Installieren Sie es mit: pip install spacy</translation>
+        <translation>Um {name} zu lesen, ist das Paket spacy nötig, das nicht installiert ist. Installieren Sie es mit: pip install spacy</translation>
     </message>
     <message>
         <source>Round 1 cannot begin: {sites} of the {quorum} sites that a round needs have joined.</source>
@@ -8443,7 +8443,7 @@
     </message>
     <message>
         <source>Round {round} cannot be carried by removable medium: its updates are masked, and for that all sites exchange messages several times. Connect this site, or ask the host for a federation without secure aggregation.</source>
-        <translation>Runde {round} ist maskiert, und darin müssen alle Standorte mehrmals voneinander hören, was mit einem Datenträger nicht geht. Verbinden Sie diesen Standort, oder bitten Sie den Betreiber um eine Föderation ohne sichere Aggregation.</translation>
+        <translation>Runde {round} lässt sich nicht auf einem Datenträger überbringen: Ihre Beiträge sind maskiert, und dafür tauschen alle Standorte mehrmals Nachrichten aus. Verbinden Sie diesen Standort, oder bitten Sie den Betreiber um eine Föderation ohne sichere Aggregation.</translation>
     </message>
     <message>
         <source>Round {round} cannot be closed: it has {updates} of the {quorum} updates that it needs.</source>
@@ -8475,19 +8475,19 @@
     </message>
     <message>
         <source>Sites download the adapter of round {round} in full (float32), because its ranks differ from those of the adapter before it. There is nothing to do.</source>
-        <translation>Der Adapter von Runde {round} hat andere Ränge als der vorige, deshalb gibt es keine Differenz in weniger Bits: Die Standorte holen ihn in float32. Es ist nichts zu tun.</translation>
+        <translation>Die Standorte laden den Adapter von Runde {round} vollständig herunter (float32), weil er andere Ränge hat als der vorige. Es ist nichts zu tun.</translation>
     </message>
     <message>
         <source>Sites download the adapter of round {round} in full (float32): in fewer bits it would have lost {percent} % of what the round changed, and the limit is {most} %. If that happens every round, choose a larger transfer.dtype, or take out transfer.down.</source>
-        <translation>Die Standorte holen den Adapter von Runde {round} in float32: In weniger Bits hätte er {percent} % dessen verloren, was die Runde geändert hat, und {most} % ist die Grenze. Wenn das in jeder Runde geschieht, wählen Sie ein größeres transfer.dtype, oder streichen Sie transfer.down.</translation>
+        <translation>Die Standorte laden den Adapter von Runde {round} vollständig herunter (float32): In weniger Bits hätte er {percent}&#xa0;% dessen verloren, was die Runde geändert hat, und {most}&#xa0;% ist die Grenze. Wenn das in jeder Runde geschieht, wählen Sie ein größeres transfer.dtype, oder streichen Sie transfer.down.</translation>
     </message>
     <message>
         <source>Some pieces of the notes are too long and are left out: {pieces}. They do not fit into {tokens} tokens, even when cut as small as makes sense; nothing is learned from them, and what they contain counts as missed. Shorten them, or ask the host for a larger max_tokens.</source>
-        <translation>Stücke der Texte, die zu lang sind, um auf einmal gelesen zu werden: {pieces}. Sie passen nicht in {tokens} Tokens, selbst so klein geschnitten, wie es sinnvoll ist; deshalb werden sie nicht gelernt, und was sie enthalten, zählt als verpasst. Kürzen Sie sie, oder bitten Sie den Betreiber um ein größeres max_tokens.</translation>
+        <translation>Einige Stücke der Texte sind zu lang und werden ausgelassen: {pieces}. Sie passen nicht in {tokens} Tokens, selbst so klein geschnitten, wie es sinnvoll ist; aus ihnen wird nichts gelernt, und was sie enthalten, zählt als übersehen. Kürzen Sie sie, oder bitten Sie den Betreiber um ein größeres max_tokens.</translation>
     </message>
     <message>
         <source>Something stands between this site and the coordinator: the encryption key on the line is {found}, the coordinator&apos;s own is {expected}. Nothing was sent. If your network inspects encrypted traffic, ask its administrators to exempt this address.</source>
-        <translation>Jemand steht zwischen diesem Standort und dem Koordinator: Der Schlüssel der Verschlüsselung auf der Leitung ist {found}, der des Koordinators ist {expected}. Nichts wurde gesendet. Wenn Ihr Netz verschlüsselten Verkehr durchleuchtet, bitten Sie seine Administratoren, diese Adresse auszunehmen.</translation>
+        <translation>Etwas steht zwischen diesem Standort und dem Koordinator: Der Schlüssel der verschlüsselten Leitung ist {found}, der des Koordinators ist {expected}. Nichts wurde gesendet. Wenn Ihr Netz verschlüsselten Verkehr durchleuchtet, bitten Sie seine Administratoren, diese Adresse auszunehmen.</translation>
     </message>
     <message>
         <source>Something unexpected went wrong in the program ({kind}). Nothing was sent because of it. Start the program again; if this happens again, send the log file to the person who supports the program.</source>
@@ -8547,7 +8547,7 @@
     </message>
     <message>
         <source>The adapter {sha256} of round {round} could not be rebuilt from its difference, so it is downloaded in full. Nothing is lost. If that happens every round, tell the host.</source>
-        <translation>Der Adapter {sha256} von Runde {round} ließ sich nicht aus seiner Differenz wiederherstellen und wird deshalb ganz geholt. Nichts ist verloren. Wenn das in jeder Runde geschieht, sagen Sie es dem Betreiber.</translation>
+        <translation>Der Adapter {sha256} von Runde {round} ließ sich nicht aus seiner Differenz wiederherstellen und wird deshalb vollständig heruntergeladen. Nichts ist verloren. Wenn das in jeder Runde geschieht, sagen Sie es dem Betreiber.</translation>
     </message>
     <message>
         <source>The adapter {sha256}, which round {round} starts from, is missing or damaged. Copy the file of that name to {path} from a backup, or from the blobs folder of a site.</source>
@@ -8555,7 +8555,7 @@
     </message>
     <message>
         <source>The adapter&apos;s bytes are not in the one form that fedmed-desktop writes, so its hash cannot be compared. Save it again with fedmed-desktop.</source>
-        <translation>Die Bytes des Adapters haben nicht die eine Form, die fedmed-desktop schreibt, deshalb taugt sein Hash nichts. Speichern Sie ihn noch einmal mit fedmed-desktop.</translation>
+        <translation>Die Bytes des Adapters haben nicht die eine Form, die fedmed-desktop schreibt, deshalb ist sein Hash nicht vergleichbar. Speichern Sie ihn noch einmal mit fedmed-desktop.</translation>
     </message>
     <message>
         <source>The adapter&apos;s header claims {size} bytes; at most {limit} are allowed. The file is damaged or not a safetensors file; download it again.</source>
@@ -8579,7 +8579,7 @@
     </message>
     <message>
         <source>The adapters do not adapt the same modules: {name} is in only one of them. Use adapters of the same federation.</source>
-        <translation>Die Adapter passen nicht dieselben Module an: {name} ist nur in einem davon. Verwenden Sie Adapter derselben Föderation.</translation>
+        <translation>Die Adapter passen verschiedene Module an: {name} ist nur in einem davon. Verwenden Sie Adapter derselben Föderation.</translation>
     </message>
     <message>
         <source>The administrator of this computer provides the secret key of the folder {path}, but did not at this start. Start the program as a service again, or name the key&apos;s file in FEDMED_SITE_KEY_FILE (for a coordinator: FEDMED_COORDINATOR_KEY_FILE).</source>
@@ -8603,7 +8603,7 @@
     </message>
     <message>
         <source>The base model here has another chat template than the federation&apos;s. Copy tokenizer_config.json and chat_template.jinja from the host&apos;s model folder.</source>
-        <translation>Das Basismodell hier hat eine andere Chat-Vorlage als das der Föderation. Nehmen Sie tokenizer_config.json und chat_template.jinja von dort, wo der Betreiber sie herhat.</translation>
+        <translation>Das Basismodell hier hat eine andere Chat-Vorlage als das der Föderation. Kopieren Sie tokenizer_config.json und chat_template.jinja aus dem Modellordner des Betreibers.</translation>
     </message>
     <message>
         <source>The base model uses the adapter&apos;s module {name} in a way in which single notes cannot be told apart, so nobody can say how much one note changes. Nothing has left. Choose another base model, or a federation without differential privacy.</source>
@@ -8631,7 +8631,7 @@
     </message>
     <message>
         <source>The certificate of the coordinator at {address} has expired; this computer&apos;s clock says {clock} UTC. If the clock is right, ask the host to renew the certificate.</source>
-        <translation>Das Zertifikat des Koordinators unter {address} ist abgelaufen; die Uhr dieses Rechners sagt {clock} UTC. Wenn die Uhr stimmt, bitten Sie den Betreiber, das Zertifikat zu erneuern.</translation>
+        <translation>Das Zertifikat des Koordinators unter {address} ist abgelaufen; die Uhr dieses Rechners zeigt {clock} UTC. Wenn die Uhr stimmt, bitten Sie den Betreiber, das Zertifikat zu erneuern.</translation>
     </message>
     <message>
         <source>The certificate of the coordinator at {address} is for another host name, so nothing was sent. Check the address with the host; if it is right, the host needs a certificate for it.</source>
@@ -8639,11 +8639,11 @@
     </message>
     <message>
         <source>The certificate of the coordinator at {address} is not valid yet; this computer&apos;s clock says {clock} UTC. Set the clock right.</source>
-        <translation>Das Zertifikat des Koordinators unter {address} ist noch nicht gültig; die Uhr dieses Rechners sagt {clock} UTC. Stellen Sie die Uhr richtig.</translation>
+        <translation>Das Zertifikat des Koordinators unter {address} ist noch nicht gültig; die Uhr dieses Rechners zeigt {clock} UTC. Stellen Sie die Uhr richtig.</translation>
     </message>
     <message>
         <source>The computer at {address} accepts the connection but sends nothing. A firewall may be holding back WebSocket connections: ask the people who run this network to let them through.</source>
-        <translation>Unter {address} antwortet etwas, sagt dann aber nichts mehr. Vielleicht hält eine Firewall zurück, was sie nicht kennt: Bitten Sie die IT, WebSocket-Verbindungen dorthin durchzulassen.</translation>
+        <translation>Der Rechner unter {address} nimmt die Verbindung an, sendet aber nichts. Vielleicht hält eine Firewall WebSocket-Verbindungen zurück: Bitten Sie die IT, sie durchzulassen.</translation>
     </message>
     <message>
         <source>The computer at {host} answers, but no program listens on port {port}. Ask the host whether the coordinator is running, and whether the port is right.</source>
@@ -8679,11 +8679,11 @@
     </message>
     <message>
         <source>The coordinator asked for the steps of secure aggregation in the wrong order. Nothing was revealed.</source>
-        <translation>Der Koordinator verlangt einen Schritt der sicheren Aggregation vor dem, der zuerst kommt. Nichts wurde preisgegeben.</translation>
+        <translation>Der Koordinator verlangt die Schritte der sicheren Aggregation in der falschen Reihenfolge. Nichts wurde preisgegeben.</translation>
     </message>
     <message>
         <source>The coordinator asks to open a second sum in the same round. This site has agreed to another one, and from two together a single update could be worked out. Nothing was revealed.</source>
-        <translation>Der Koordinator verlangt, in derselben Runde eine zweite Summe zu öffnen. Dieser Standort hat einer anderen zugestimmt, und aus zweien zusammen ließe sich ein einzelner Beitrag herausfinden. Nichts wurde preisgegeben.</translation>
+        <translation>Der Koordinator verlangt, in derselben Runde eine zweite Summe zu öffnen. Dieser Standort hat einer anderen zugestimmt, und aus zweien zusammen ließe sich ein einzelner Beitrag errechnen. Nichts wurde preisgegeben.</translation>
     </message>
     <message>
         <source>The coordinator at {address} closed the connection.</source>
@@ -8715,7 +8715,7 @@
     </message>
     <message>
         <source>The coordinator could not carry out the command: {reason}. Its log says more.</source>
-        <translation>Der Koordinator konnte es nicht tun: {reason}. Sein Log sagt mehr.</translation>
+        <translation>Der Koordinator konnte den Befehl nicht ausführen: {reason}. Mehr steht in seinem Log.</translation>
     </message>
     <message>
         <source>The coordinator could not prove that it owns its key (fingerprint {found}). Nothing was sent. Tell the host.</source>
@@ -8723,7 +8723,7 @@
     </message>
     <message>
         <source>The coordinator does not answer to the name in {address}. Ask its host to start it with --public-address {host}; this site keeps trying.</source>
-        <translation>Der Koordinator kennt sich nicht unter dem Namen in {address}. Bitten Sie den Betreiber, ihn mit --public-address {host} zu starten; dieser Standort versucht es weiter.</translation>
+        <translation>Der Koordinator antwortet nicht auf den Namen in {address}. Bitten Sie den Betreiber, ihn mit --public-address {host} zu starten; dieser Standort versucht es weiter.</translation>
     </message>
     <message>
         <source>The coordinator has the fingerprint {fingerprint}. Only an invitation can tell whether it is the right coordinator: ask the host for one.</source>
@@ -8751,23 +8751,23 @@
     </message>
     <message>
         <source>The coordinator sends only {speed} Mbit/s to this computer. With an adapter of {size} (rank {rank}), download and upload take about this many minutes per round: {minutes}. Tell the host, who can choose longer deadlines or a smaller rank; or use a faster connection.</source>
-        <translation>Der Koordinator sendet nur {speed} Mbit/s an diesen Rechner. Bei einem Adapter von {size} (Rang {rank}) dauern Hin- und Rückweg in einer Runde etwa so viele Minuten: {minutes}. Sagen Sie es dem Betreiber, der längere Fristen oder einen kleineren Rang wählen kann; oder verwenden Sie eine schnellere Verbindung.</translation>
+        <translation>Der Koordinator sendet nur {speed}&#xa0;Mbit/s an diesen Rechner. Bei einem Adapter von {size} (Rang {rank}) dauern Herunter- und Hochladen in einer Runde etwa so viele Minuten: {minutes}. Sagen Sie es dem Betreiber, der längere Fristen oder einen kleineren Rang wählen kann; oder verwenden Sie eine schnellere Verbindung.</translation>
     </message>
     <message>
         <source>The coordinator sends {speed} Mbit/s or more to this computer.</source>
-        <translation>Der Koordinator sendet {speed} Mbit/s oder mehr an diesen Rechner.</translation>
+        <translation>Der Koordinator sendet {speed}&#xa0;Mbit/s oder mehr an diesen Rechner.</translation>
     </message>
     <message>
         <source>The coordinator sends {speed} Mbit/s or more to this computer. With an adapter of {size} (rank {rank}), download and upload take about this many minutes per round: {minutes}.</source>
-        <translation>Der Koordinator sendet {speed} Mbit/s oder mehr an diesen Rechner. Bei einem Adapter von {size} (Rang {rank}) dauern Hin- und Rückweg in einer Runde etwa so viele Minuten: {minutes}.</translation>
+        <translation>Der Koordinator sendet {speed}&#xa0;Mbit/s oder mehr an diesen Rechner. Bei einem Adapter von {size} (Rang {rank}) dauern Herunter- und Hochladen in einer Runde etwa so viele Minuten: {minutes}.</translation>
     </message>
     <message>
         <source>The coordinator sends {speed} Mbit/s or more to this computer. With an adapter of {size} (rank {rank}), download and upload take less than a minute per round.</source>
-        <translation>Der Koordinator sendet {speed} Mbit/s oder mehr an diesen Rechner. Bei einem Adapter von {size} (Rang {rank}) dauern Hin- und Rückweg in einer Runde weniger als eine Minute.</translation>
+        <translation>Der Koordinator sendet {speed}&#xa0;Mbit/s oder mehr an diesen Rechner. Bei einem Adapter von {size} (Rang {rank}) dauern Herunter- und Hochladen in einer Runde weniger als eine Minute.</translation>
     </message>
     <message>
         <source>The coordinator with the folder {path} stopped before it had carried out the command. Start it, and try again.</source>
-        <translation>Der Koordinator mit dem Ordner {path} endete, bevor es erledigt war. Starten Sie ihn, und versuchen Sie es noch einmal.</translation>
+        <translation>Der Koordinator mit dem Ordner {path} endete, bevor er den Befehl ausgeführt hatte. Starten Sie ihn, und versuchen Sie es noch einmal.</translation>
     </message>
     <message>
         <source>The corpus {corpus} is not bundled. Give the folder that contains it with --data.</source>
@@ -8815,11 +8815,11 @@
     </message>
     <message>
         <source>The federation is not paused.</source>
-        <translation>Die Föderation ist nicht angehalten.</translation>
+        <translation>Die Föderation ist nicht pausiert.</translation>
     </message>
     <message>
         <source>The federation is paused already. Resume it first.</source>
-        <translation>Die Föderation ist schon angehalten. Lassen Sie sie zuerst weiterlaufen.</translation>
+        <translation>Die Föderation ist schon pausiert. Setzen Sie sie zuerst fort.</translation>
     </message>
     <message>
         <source>The federation protects patients, and some of this site&apos;s training notes do not say which patient they are of. Nothing is trained. Add the patient to each note, or ask the host for training.privacy.unit = &quot;note&quot;.</source>
@@ -8859,7 +8859,7 @@
     </message>
     <message>
         <source>The folder {path} is in use, but no coordinator there accepts commands: it may be an earlier version, or about to stop. Stop it and try again, or look at its log.</source>
-        <translation>Der Ordner {path} wird verwendet, aber kein Koordinator dort nimmt den Auftrag an: Er hat vielleicht eine frühere Version oder endet gerade. Halten Sie ihn an und versuchen Sie es noch einmal, oder sehen Sie in sein Log.</translation>
+        <translation>Der Ordner {path} wird verwendet, aber kein Koordinator dort nimmt Befehle an: Vielleicht ist es eine frühere Version, oder er endet gerade. Halten Sie ihn an und versuchen Sie es noch einmal, oder sehen Sie in sein Log.</translation>
     </message>
     <message>
         <source>The host has shut out {site}, or has let in another key under this name. If that is a mistake, ask the host for a new invitation.</source>
@@ -8927,11 +8927,11 @@
     </message>
     <message>
         <source>The model in {path} cannot be adapted: its layers have names like {name}, without the prefix of a whole model, so it was saved without its head. Choose the whole model, saved by transformers&apos; AutoModelForCausalLM.</source>
-        <translation>Das Modell in {path} lässt sich nicht anpassen: Seine Schichten haben Namen wie {name}, ohne den Modellteil davor; es wurde also ohne seinen Kopf gespeichert. Wählen Sie das ganze Modell, gespeichert von AutoModelForCausalLM aus transformers.</translation>
+        <translation>Das Modell in {path} lässt sich nicht anpassen: Seine Schichten haben Namen wie {name}, ohne das Präfix eines ganzen Modells; es wurde also ohne seinen Kopf gespeichert. Wählen Sie das ganze Modell, gespeichert von AutoModelForCausalLM aus transformers.</translation>
     </message>
     <message>
         <source>The model in {path} cannot be adapted: its weights are already quantised ({method}). Choose the same model with 16- or 32-bit weights; each site may still load it in 4 bits (--nf4).</source>
-        <translation>Das Modell in {path} lässt sich nicht anpassen: Seine Gewichte sind bereits quantisiert ({method}). Wählen Sie dasselbe Modell in 16- oder 32-Bit-Zahlen; jeder Standort darf es trotzdem in 4 Bit halten (--nf4).</translation>
+        <translation>Das Modell in {path} lässt sich nicht anpassen: Seine Gewichte sind bereits quantisiert ({method}). Wählen Sie dasselbe Modell mit 16- oder 32-Bit-Gewichten; jeder Standort darf es trotzdem in 4 Bit laden (--nf4).</translation>
     </message>
     <message>
         <source>The model in {path} cannot be adapted: the layers of {kind} models are of the type Conv1D instead of linear layers (torch&apos;s Linear). Choose another base model.</source>
@@ -8963,11 +8963,11 @@
     </message>
     <message>
         <source>The model in {path} cannot be loaded: {reason}. Choose the folder of a language model that this version supports, in Hugging Face&apos;s format.</source>
-        <translation>Das Modell in {path} lässt sich nicht laden: {reason}. Wählen Sie den Ordner eines Sprachmodells, das diese Version unterstützt, in der Form von Hugging Face.</translation>
+        <translation>Das Modell in {path} lässt sich nicht laden: {reason}. Wählen Sie den Ordner eines Sprachmodells, das diese Version unterstützt, im Format von Hugging Face.</translation>
     </message>
     <message>
         <source>The model in {path} comes with its own code, which is never run. Choose a model that the transformers library supports by itself.</source>
-        <translation>Das Modell in {path} bringt ein eigenes Programm mit, das nie ausgeführt wird. Wählen Sie ein Modell, das die Bibliothek transformers von selbst kennt.</translation>
+        <translation>Das Modell in {path} bringt eigenen Code mit, der nie ausgeführt wird. Wählen Sie ein Modell, das die Bibliothek transformers von selbst unterstützt.</translation>
     </message>
     <message>
         <source>The model in {path} has no linear layers inside decoder blocks, so it cannot be adapted. Choose another base model.</source>
@@ -8983,7 +8983,7 @@
     </message>
     <message>
         <source>The model in {path} names its layers in its files otherwise than once it is loaded, so torch is needed to found a federation on it. Install fedmed-desktop[site] on this computer, or found the federation on a computer that has it and copy the folder.</source>
-        <translation>Die Schichten des Modells in {path} heißen in seinen Dateien anders als nach dem Laden, deshalb braucht es torch, um darauf eine Föderation zu gründen. Installieren Sie fedmed-desktop[site] auf diesem Rechner, oder gründen Sie die Föderation auf einem, der es hat, und kopieren Sie den Ordner.</translation>
+        <translation>Die Schichten des Modells in {path} heißen in seinen Dateien anders als nach dem Laden, deshalb ist torch nötig, um darauf eine Föderation zu gründen. Installieren Sie fedmed-desktop[site] auf diesem Rechner, oder gründen Sie die Föderation auf einem, der es hat, und kopieren Sie den Ordner.</translation>
     </message>
     <message>
         <source>The model {model} is neither a folder nor in this computer&apos;s cache. Download it once with: hf download {model}</source>
@@ -9003,7 +9003,7 @@
     </message>
     <message>
         <source>The name {host} is not known here. Check its spelling and this computer&apos;s network. If the name is known only inside a hospital or a VPN, connect to that first, or ask the host for the numeric address.</source>
-        <translation>Der Name {host} ist hier nicht bekannt. Prüfen Sie die Schreibweise und das Netz dieses Rechners; wenn der Name nur innerhalb eines Krankenhauses oder VPN bekannt ist, verbinden Sie sich zuerst damit, oder bitten Sie den Betreiber um die Adresse in Zahlen.</translation>
+        <translation>Der Name {host} ist hier nicht bekannt. Prüfen Sie die Schreibweise und das Netz dieses Rechners. Wenn der Name nur innerhalb eines Krankenhauses oder VPNs bekannt ist, verbinden Sie sich zuerst damit, oder bitten Sie den Betreiber um die numerische Adresse.</translation>
     </message>
     <message>
         <source>The notes are not split into train, validation and test. A split that keeps patients, documents and near-duplicates together is proposed; --split-into FOLDER writes it.</source>
@@ -9035,7 +9035,7 @@
     </message>
     <message>
         <source>The notes folder {name} has no {split}.jsonl or {split}.jsonl.gz, and no {split} in another format. Put the {split} notes there.</source>
-        <translation>Der Textordner {name} hat weder {split}.jsonl noch {split}.jsonl.gz, und auch kein {split} in einem anderen Format. Legen Sie die Texte für „{split}“ dort ab.</translation>
+        <translation>Der Textordner {name} hat weder {split}.jsonl noch {split}.jsonl.gz, noch {split} in einem anderen Format. Legen Sie die Texte für „{split}“ dort ab.</translation>
     </message>
     <message>
         <source>The notes have labels for none of the tasks of {name}: {tasks}. Annotate them, or check that the labels are where the program looks for them.</source>
@@ -9075,7 +9075,7 @@
     </message>
     <message>
         <source>The proxy {proxy} does not accept the name and the password that it was given. Correct them before you try again: repeated tries may lock the account.</source>
-        <translation>Der Proxy {proxy} nimmt Name und Passwort, die er bekam, nicht an. Korrigieren Sie sie, bevor Sie es noch einmal versuchen: Wiederholte Versuche können das Konto sperren.</translation>
+        <translation>Der Proxy {proxy} nimmt den Namen und das Passwort, die er bekommen hat, nicht an. Korrigieren Sie sie, bevor Sie es noch einmal versuchen: Wiederholte Versuche können das Konto sperren.</translation>
     </message>
     <message>
         <source>The proxy {proxy} does not answer. Check its address, and that this computer is in the network that it belongs to; or choose another proxy, or none.</source>
@@ -9087,7 +9087,7 @@
     </message>
     <message>
         <source>The proxy {proxy} wants a name and a password. Give them in the proxy&apos;s address, as http://name:password@…, with --proxy, in HTTPS_PROXY or in Settings.</source>
-        <translation>Der Proxy {proxy} verlangt Namen und Passwort. Geben Sie sie in der Adresse des Proxys an, als http://name:password@…, mit --proxy, in HTTPS_PROXY oder in den Einstellungen.</translation>
+        <translation>Der Proxy {proxy} verlangt einen Namen und ein Passwort. Geben Sie sie in der Adresse des Proxys an, als http://name:password@…, mit --proxy, in HTTPS_PROXY oder in den Einstellungen.</translation>
     </message>
     <message>
         <source>The proxy {proxy} wants a sign-in of a kind that fedmed-desktop does not know ({ways}). Ask the people who run it to let this computer connect to {address} without one, or with a name and a password (Basic).</source>
@@ -9099,11 +9099,11 @@
     </message>
     <message>
         <source>The record of the sums that noise was added to ({path}) has {found} rounds, but {least} were combined: it was lost, or is an old copy. Nothing is combined, because nobody could tell how much of the privacy budget is spent. Put the newest copy back.</source>
-        <translation>Die Aufzeichnung der Summen, zu denen Rauschen addiert wurde ({path}), hat {found} Runden, zusammengeführt wurden aber {least}: Sie ging verloren oder ist eine alte Kopie. Es wird nichts zusammengeführt, da sonst mehr verbraucht würde, als irgendjemand zählt. Legen Sie die neueste Kopie zurück.</translation>
+        <translation>Die Aufzeichnung der Summen, zu denen Rauschen addiert wurde ({path}), hat {found} Runden, zusammengeführt wurden aber {least}: Sie ging verloren oder ist eine alte Kopie. Es wird nichts zusammengeführt, weil niemand sagen könnte, wie viel vom Privacy-Budget verbraucht ist. Legen Sie die neueste Kopie zurück.</translation>
     </message>
     <message>
         <source>The record of what this site has spent of its privacy budget ({path}) has {found} steps, but its updates took {least}: it was lost, or is an old copy. Nothing is trained, because nobody could tell how much of the budget is spent. Put the newest copy back.</source>
-        <translation>Die Aufzeichnung dessen, was dieser Standort von seinem Privacy-Budget verbraucht hat ({path}), hat {found} Schritte, seine Beiträge brauchten aber {least}: Sie ging verloren oder ist eine alte Kopie. Es wird nicht trainiert, da sonst mehr verbraucht würde, als irgendjemand zählt. Legen Sie die neueste Kopie zurück.</translation>
+        <translation>Die Aufzeichnung dessen, was dieser Standort von seinem Privacy-Budget verbraucht hat ({path}), hat {found} Schritte, seine Beiträge brauchten aber {least}: Sie ging verloren oder ist eine alte Kopie. Es wird nicht trainiert, weil niemand sagen könnte, wie viel vom Budget verbraucht ist. Legen Sie die neueste Kopie zurück.</translation>
     </message>
     <message>
         <source>The results and the table are in {path}, but matplotlib, which draws the plots, is not installed. Install it with pip install &apos;fedmed-desktop[lab]&apos;, then run the lab again with the same --out.</source>
@@ -9119,7 +9119,7 @@
     </message>
     <message>
         <source>The round is not combined, because too little of the privacy budget for whole sites is left: {spent} of epsilon {epsilon} is spent, and {rounds} more sums would need so much noise that nothing could be learned. More sums were made than the federation has rounds, so an old copy of this folder was put back. Start another federation from its last adapter.</source>
-        <translation>Die Runde wird nicht zusammengeführt: Vom Privacy-Budget ganzer Standorte, Epsilon {epsilon}, ist {spent} verbraucht, und {rounds} weitere Summen wären nur mit Rauschen möglich, das sie zudeckt. Es wurden mehr Summen gebildet, als die Föderation Runden hat; es wurde also eine alte Kopie dieses Ordners zurückgelegt. Beginnen Sie mit ihrem letzten Adapter eine andere Föderation.</translation>
+        <translation>Die Runde wird nicht zusammengeführt: Vom Privacy-Budget ganzer Standorte, Epsilon {epsilon}, ist {spent} verbraucht, und {rounds} weitere Summen wären nur mit so viel Rauschen möglich, dass nichts gelernt werden könnte. Es wurden mehr Summen gebildet, als die Föderation Runden hat; es wurde also eine alte Kopie dieses Ordners zurückgelegt. Beginnen Sie mit ihrem letzten Adapter eine andere Föderation.</translation>
     </message>
     <message>
         <source>The scale {scale} of {name} cannot be used. It must be a finite number greater than 0.</source>
@@ -9203,7 +9203,7 @@
     </message>
     <message>
         <source>The table of ICD-10-CM codes that comes with this program is missing or damaged, so no code can be looked up. Install the program again.</source>
-        <translation>Die Tabelle der ICD-10-CM-Codes, die mit diesem Programm kommt, fehlt oder ist beschädigt, deshalb lässt sich kein Code nachschlagen. Installieren Sie das Programm neu.</translation>
+        <translation>Die Tabelle der ICD-10-CM-Codes, die diesem Programm beiliegt, fehlt oder ist beschädigt, deshalb lässt sich kein Code nachschlagen. Installieren Sie das Programm neu.</translation>
     </message>
     <message>
         <source>The tensor {tensor} contains values that are not finite numbers. Training may have diverged; lower the learning rate and train again.</source>
@@ -9227,7 +9227,7 @@
     </message>
     <message>
         <source>The tokenizer in {path} does not belong to the model beside it: it has a token with the number {number} ({token}), but the model knows only {rows} tokens. Download the model again.</source>
-        <translation>Der Tokenizer in {path} gehört nicht zum Modell daneben: Er hat ein Token mit der Nummer {number} ({token}), und das Modell kennt {rows}. Laden Sie das Modell noch einmal herunter.</translation>
+        <translation>Der Tokenizer in {path} gehört nicht zum Modell daneben: Er hat ein Token mit der Nummer {number} ({token}), das Modell kennt aber nur {rows} Tokens. Laden Sie das Modell noch einmal herunter.</translation>
     </message>
     <message>
         <source>The tokenizer in {path} names no end token, so an answer would never end. Choose a base model whose tokenizer has one (eos_token).</source>
@@ -9235,11 +9235,11 @@
     </message>
     <message>
         <source>The transfer made no progress, so another site took its place. It continues later from where it stopped.</source>
-        <translation>Die Übertragung stand still. Ihr Platz ging an einen anderen Standort, und sie geht dort weiter, wo sie war.</translation>
+        <translation>Die Übertragung kam nicht voran, deshalb bekam ein anderer Standort ihren Platz. Sie geht später dort weiter, wo sie stehen geblieben ist.</translation>
     </message>
     <message>
         <source>The transformers library cannot load the model in {path} as a causal language model. Choose one that it can, such as the text model by itself.</source>
-        <translation>Das Modell in {path} ist von einer Art, aus der die Bibliothek transformers kein kausales Sprachmodell lädt. Wählen Sie eines, aus dem sie es tut, etwa das Textmodell allein.</translation>
+        <translation>Die Bibliothek transformers kann das Modell in {path} nicht als kausales Sprachmodell laden. Wählen Sie eines, bei dem sie es kann, etwa das Textmodell allein.</translation>
     </message>
     <message>
         <source>The types file {name} cannot be used: {reason}. It needs a table [types.map] with rows such as Chemical = &quot;drug&quot;.</source>
@@ -9315,11 +9315,11 @@
     </message>
     <message>
         <source>The update was not combined: among {updates}, others are closer to one another (Krum). Its site takes part in the next round as before.</source>
-        <translation>Der Beitrag wurde nicht einbezogen: Von {updates} liegen andere näher beieinander (Krum). Sein Standort nimmt an der nächsten Runde teil wie bisher.</translation>
+        <translation>Der Beitrag wurde nicht einbezogen: Von {updates} Beiträgen liegen andere näher beieinander (Krum). Sein Standort nimmt an der nächsten Runde teil wie bisher.</translation>
     </message>
     <message>
         <source>The update {sha256} stays on this computer: the audit file {path} has no entry that it was about to be released. Keep both files, and show them to whoever supports this program before you continue.</source>
-        <translation>Der Beitrag {sha256} bleibt auf diesem Rechner: Die Audit-Datei {path} sagt nicht, dass er zum Senden übergeben werden sollte. Behalten Sie beide Dateien, und lassen Sie sie prüfen, bevor Sie weitermachen.</translation>
+        <translation>Der Beitrag {sha256} bleibt auf diesem Rechner: Die Audit-Datei {path} hat keinen Eintrag, dass er zum Senden übergeben werden sollte. Behalten Sie beide Dateien, und zeigen Sie sie der Person, die das Programm betreut, bevor Sie weitermachen.</translation>
     </message>
     <message>
         <source>The update&apos;s model has no finite loss on the coordinator&apos;s notes, so it cannot be given a weight. Training may have diverged; lower the learning rate and train again.</source>
@@ -9359,7 +9359,7 @@
     </message>
     <message>
         <source>There are no notes that can be used.</source>
-        <translation>Es gibt keinen verwendbaren Text.</translation>
+        <translation>Es gibt keine verwendbaren Texte.</translation>
     </message>
     <message>
         <source>There are no {split} notes that fit the federation&apos;s maximum length. Add notes, or ask for a larger max_tokens.</source>
@@ -9371,7 +9371,7 @@
     </message>
     <message>
         <source>There are only {updates} updates, too few for Krum, which needs two for each site that may be wrong and three more. They were combined by their usual weights.</source>
-        <translation>Es gibt nur {updates} Beiträge, zu wenige für Krum, das zwei für jeden Standort braucht, der falsch sein darf, und drei dazu. Sie wurden mit ihren üblichen Gewichten zusammengeführt.</translation>
+        <translation>Es gibt nur {updates} Beiträge, zu wenige für Krum, das zwei für jeden Standort braucht, der fehlerhaft sein darf, und drei dazu. Sie wurden mit ihren üblichen Gewichten zusammengeführt.</translation>
     </message>
     <message>
         <source>There are only {updates} updates, too few to leave out any of their values. They were combined by their usual weights.</source>
@@ -9383,7 +9383,7 @@
     </message>
     <message>
         <source>There are {processes} processes but only {cards} GPUs, and each process needs its own. Start torchrun with --nproc-per-node {cards}.</source>
-        <translation>Es gibt {processes} Prozesse und nur {cards} GPUs, und jeder braucht eine eigene. Starten Sie torchrun mit --nproc-per-node {cards}.</translation>
+        <translation>Es gibt {processes} Prozesse, aber nur {cards} GPUs, und jeder Prozess braucht eine eigene. Starten Sie torchrun mit --nproc-per-node {cards}.</translation>
     </message>
     <message>
         <source>There is a federation in {path} already. Choose another folder: nothing is written over.</source>
@@ -9423,7 +9423,7 @@
     </message>
     <message>
         <source>There is no file {path}. Check the path, and that the medium is plugged in.</source>
-        <translation>Es gibt keine Datei {path}. Prüfen Sie den Pfad, und ob der Datenträger eingelegt ist.</translation>
+        <translation>Es gibt keine Datei {path}. Prüfen Sie den Pfad, und ob der Datenträger eingesteckt ist.</translation>
     </message>
     <message>
         <source>There is no file {path}. Check the path. An invitation&apos;s line begins with fedmed:.</source>
@@ -9479,11 +9479,11 @@
     </message>
     <message>
         <source>This base model has no layers that could be split over several GPUs. Load it in 4 bits (--nf4), or choose a smaller one.</source>
-        <translation>Dieses Basismodell hat keine Schichten, die sich auf mehrere GPUs aufteilen ließen. Halten Sie es in 4 Bit (--nf4), oder nehmen Sie ein kleineres.</translation>
+        <translation>Dieses Basismodell hat keine Schichten, die sich auf mehrere GPUs aufteilen ließen. Laden Sie es in 4 Bit (--nf4), oder nehmen Sie ein kleineres.</translation>
     </message>
     <message>
         <source>This computer and the coordinator agree about the time.</source>
-        <translation>Dieser Rechner und der Koordinator sind sich über die Zeit einig.</translation>
+        <translation>Die Uhren dieses Rechners und des Koordinators stimmen überein.</translation>
     </message>
     <message>
         <source>This computer does not trust the certificate of the coordinator at {address} ({reason}), so nothing was sent. If your hospital has its own certificate authority, ask IT to install its root certificate here; otherwise ask the host.</source>
@@ -9495,11 +9495,11 @@
     </message>
     <message>
         <source>This computer&apos;s clock is {minutes} min ahead of the coordinator&apos;s. One of the two is wrong: set both computers to take the time from a time server.</source>
-        <translation>Die Uhr dieses Rechners geht gegenüber der des Koordinators {minutes} min vor. Eine der beiden ist falsch: Lassen Sie beide Rechner die Zeit von einem Zeitserver nehmen.</translation>
+        <translation>Die Uhr dieses Rechners geht gegenüber der des Koordinators {minutes}&#xa0;min vor. Eine der beiden geht falsch: Stellen Sie beide Rechner so ein, dass sie die Zeit von einem Zeitserver beziehen.</translation>
     </message>
     <message>
         <source>This computer&apos;s clock is {minutes} min behind the coordinator&apos;s. One of the two is wrong: set both computers to take the time from a time server.</source>
-        <translation>Die Uhr dieses Rechners geht gegenüber der des Koordinators {minutes} min nach. Eine der beiden ist falsch: Lassen Sie beide Rechner die Zeit von einem Zeitserver nehmen.</translation>
+        <translation>Die Uhr dieses Rechners geht gegenüber der des Koordinators {minutes}&#xa0;min nach. Eine der beiden geht falsch: Stellen Sie beide Rechner so ein, dass sie die Zeit von einem Zeitserver beziehen.</translation>
     </message>
     <message>
         <source>This data folder belongs to the federation {known}, but the coordinator runs {found}. Choose another --data-dir.</source>
@@ -9523,7 +9523,7 @@
     </message>
     <message>
         <source>This file is not a readable round ({place}). Copy it again, or have it made again with the same version of fedmed-desktop.</source>
-        <translation>Diese Datei ist nicht als überbrachte Runde lesbar ({place}). Kopieren Sie sie noch einmal, oder lassen Sie sie mit derselben Version von fedmed-desktop neu erstellen.</translation>
+        <translation>Diese Datei ist keine lesbare Runde ({place}). Kopieren Sie sie noch einmal, oder lassen Sie sie mit derselben Version von fedmed-desktop neu erstellen.</translation>
     </message>
     <message>
         <source>This file was changed after it was signed. Nothing was taken from it. Copy it again; if that does not help, tell the host: someone may have changed it on the way.</source>
@@ -9539,7 +9539,7 @@
     </message>
     <message>
         <source>This file was not signed by the sender that it names. Nothing was taken from it. Tell the host: someone may have changed it on the way.</source>
-        <translation>Diese Datei ist nicht von dem signiert, von dem sie angeblich kommt. Nichts wurde daraus übernommen. Sagen Sie es dem Betreiber: Jemand hat sie vielleicht unterwegs geändert.</translation>
+        <translation>Diese Datei ist nicht von dem Absender signiert, den sie nennt. Nichts wurde daraus übernommen. Sagen Sie es dem Betreiber: Jemand hat sie vielleicht unterwegs geändert.</translation>
     </message>
     <message>
         <source>This invitation is from another coordinator (fingerprint {found}) than the one that this site joined (fingerprint {expected}). Use the data folder that belongs to it, or ask the host which is right.</source>
@@ -9551,11 +9551,11 @@
     </message>
     <message>
         <source>This invitation is not valid: a newer one replaced it, the host took it back, or it belongs to another federation. Ask the host for a new one.</source>
-        <translation>Diese Einladung gilt nicht: Eine neuere hat sie ersetzt, der Betreiber hat sie zurückgezogen, oder sie gehört zu einer anderen Föderation. Bitten Sie den Betreiber um eine neue.</translation>
+        <translation>Diese Einladung ist nicht gültig: Eine neuere hat sie ersetzt, der Betreiber hat sie zurückgenommen, oder sie gehört zu einer anderen Föderation. Bitten Sie den Betreiber um eine neue.</translation>
     </message>
     <message>
         <source>This invitation is not valid: it contains something that does not belong in an invitation. Ask the host for a new one.</source>
-        <translation>Diese Einladung enthält etwas, das keine Einladung enthalten kann. Bitten Sie den Betreiber um eine neue.</translation>
+        <translation>Diese Einladung ist nicht gültig: Sie enthält etwas, das nicht in eine Einladung gehört. Bitten Sie den Betreiber um eine neue.</translation>
     </message>
     <message>
         <source>This invitation was made by a newer version of fedmed-desktop (format {found}; this one reads {known}). Install the version that the host has.</source>
@@ -9595,7 +9595,7 @@
     </message>
     <message>
         <source>This model does not fit into {gpu}: it needs at least {least}, and the GPU has {total}. Load it in 4 bits (--nf4), use a computer with a larger GPU, or ask the host for a smaller model.</source>
-        <translation>Dieses Modell passt nicht in {gpu}: Es braucht mindestens {least}, und vorhanden sind {total}. Halten Sie es in 4 Bit (--nf4), verwenden Sie einen Rechner mit einer größeren GPU, oder bitten Sie den Betreiber um ein kleineres Modell.</translation>
+        <translation>Dieses Modell passt nicht in {gpu}: Es braucht mindestens {least}, und die GPU hat {total}. Laden Sie es in 4 Bit (--nf4), verwenden Sie einen Rechner mit einer größeren GPU, oder bitten Sie den Betreiber um ein kleineres Modell.</translation>
     </message>
     <message>
         <source>This note has more than {limit} characters. Shorten it, or read it in parts.</source>
@@ -9643,11 +9643,11 @@
     </message>
     <message>
         <source>Training this model takes about {needed} with a whole batch at once, and {gpu} has {total}. With less at once it needs {least} or more, and takes longer. Load the model in 4 bits (--nf4) to be quicker.</source>
-        <translation>Dieses Modell zu trainieren braucht für einen ganzen Batch etwa {needed}, und {gpu} hat {total}. Mit weniger auf einmal braucht es {least} oder mehr, und länger. Halten Sie das Modell in 4 Bit (--nf4), damit es schneller geht.</translation>
+        <translation>Dieses Modell zu trainieren braucht für einen ganzen Batch etwa {needed}, und {gpu} hat {total}. Mit weniger auf einmal braucht es {least} oder mehr und dauert länger. Laden Sie das Modell in 4 Bit (--nf4), damit es schneller geht.</translation>
     </message>
     <message>
         <source>Training this model takes about {needed}, and at the very least {least}; this computer has {total} of memory, so it may not fit. Load the model in 4 bits (--nf4), or use a computer with more memory.</source>
-        <translation>Dieses Modell zu trainieren braucht etwa {needed}, mindestens aber {least}, und dieser Rechner hat {total} Speicher: Vielleicht reicht es nicht. Halten Sie das Modell in 4 Bit (--nf4), oder verwenden Sie einen Rechner mit mehr Speicher.</translation>
+        <translation>Dieses Modell zu trainieren braucht etwa {needed}, mindestens aber {least}, und dieser Rechner hat {total} Speicher: Vielleicht reicht es nicht. Laden Sie das Modell in 4 Bit (--nf4), oder verwenden Sie einen Rechner mit mehr Speicher.</translation>
     </message>
     <message>
         <source>Training this model takes about {needed}, but only {free} of this computer&apos;s {total} is free. Close other programs before the federation begins.</source>
@@ -9659,11 +9659,11 @@
     </message>
     <message>
         <source>Training was interrupted in round {round}, at step {step} of {steps}, before anything was saved. It begins anew as soon as the coordinator answers; if the round has closed meanwhile, with the next round.</source>
-        <translation>Das Training wurde in Runde {round} bei Schritt {step} von {steps} unterbrochen, bevor etwas gespeichert war. Es beginnt neu, sobald der Koordinator antwortet; ist die Runde inzwischen geschlossen, mit der nächsten.</translation>
+        <translation>Das Training wurde in Runde {round} bei Schritt {step} von {steps} unterbrochen, bevor etwas gespeichert war. Es beginnt neu, sobald der Koordinator antwortet; ist die Runde inzwischen beendet, mit der nächsten.</translation>
     </message>
     <message>
         <source>Training was interrupted in round {round}, at step {step} of {steps}. It goes on from the last saved step as soon as the coordinator answers; if the round has closed meanwhile, with the next round.</source>
-        <translation>Das Training wurde in Runde {round} bei Schritt {step} von {steps} unterbrochen. Es geht beim letzten gespeicherten Schritt weiter, sobald der Koordinator antwortet; ist die Runde inzwischen geschlossen, mit der nächsten.</translation>
+        <translation>Das Training wurde in Runde {round} bei Schritt {step} von {steps} unterbrochen. Es geht beim letzten gespeicherten Schritt weiter, sobald der Koordinator antwortet; ist die Runde inzwischen beendet, mit der nächsten.</translation>
     </message>
     <message>
         <source>Two adapters are both called {name}. Copy one of them to a folder with another name.</source>
@@ -9691,11 +9691,11 @@
     </message>
     <message>
         <source>What differential privacy spends cannot be counted, because dp-accounting is missing here ({reason}). Install fedmed-desktop[site] on this computer.</source>
-        <translation>Niemand kann zählen, was Differential Privacy verbraucht, denn dp-accounting fehlt hier ({reason}). Installieren Sie fedmed-desktop[site] auf diesem Rechner.</translation>
+        <translation>Was Differential Privacy verbraucht, lässt sich nicht zählen, weil dp-accounting hier fehlt ({reason}). Installieren Sie fedmed-desktop[site] auf diesem Rechner.</translation>
     </message>
     <message>
         <source>What {site} encrypted for this site cannot be opened: it was changed on the way, or the keys are not {site}&apos;s. Nothing was sent in this round. Ask whoever hosts the federation.</source>
-        <translation>Was {site} für diesen Standort versiegelt hat, lässt sich nicht öffnen: Es wurde unterwegs geändert, oder die Schlüssel gehören nicht {site}. In dieser Runde wurde nichts gesendet. Fragen Sie den Betreiber der Föderation.</translation>
+        <translation>Was {site} für diesen Standort verschlüsselt hat, lässt sich nicht öffnen: Es wurde unterwegs geändert, oder die Schlüssel gehören nicht {site}. In dieser Runde wurde nichts gesendet. Fragen Sie den Betreiber der Föderation.</translation>
     </message>
     <message>
         <source>With delta {delta}, one of the {units} notes or patients here could leave entirely unprotected. Nothing is trained. Ask the host for a delta well below 1/{units}.</source>
@@ -9711,7 +9711,7 @@
     </message>
     <message>
         <source>Your hospital&apos;s policy ({rule}) allows at most epsilon {most}, and with this update {found} would be spent. It stays here. Whoever keeps the policy can change that.</source>
-        <translation>Die Richtlinie Ihres Krankenhauses ({rule}) lässt höchstens Epsilon {most} verbrauchen, und mit diesem Beitrag ist {found} verbraucht. Er bleibt hier. Die Verantwortlichen für die Richtlinie können das ändern.</translation>
+        <translation>Die Richtlinie Ihres Krankenhauses ({rule}) erlaubt höchstens Epsilon {most}, und mit diesem Beitrag wären {found} verbraucht. Er bleibt hier. Die Verantwortlichen für die Richtlinie können das ändern.</translation>
     </message>
     <message>
         <source>Your hospital&apos;s policy ({rule}) allows at most rank {most}, and this has rank {found}. Nothing is trained or leaves. Start the site with --rank-cap {most}, so that it is never asked for more.</source>
@@ -9747,7 +9747,7 @@
     </message>
     <message>
         <source>Your hospital&apos;s policy ({rule}) lets nothing leave that is rated worse than {most}, and what this adapter may reveal is rated {found}. It stays here. More notes, fewer steps or a smaller learning rate reveal less.</source>
-        <translation>Die Richtlinie Ihres Krankenhauses ({rule}) lässt nichts hinaus, was schlechter ist als {most}, und was dieser Adapter verraten kann, ist {found}. Er bleibt hier. Mehr Texte, weniger Schritte oder eine kleinere Lernrate verraten weniger.</translation>
+        <translation>Die Richtlinie Ihres Krankenhauses ({rule}) lässt nichts hinaus, was schlechter als „{most}“ bewertet ist, und was dieser Adapter verraten kann, ist mit „{found}“ bewertet. Er bleibt hier. Mehr Texte, weniger Schritte oder eine kleinere Lernrate verraten weniger.</translation>
     </message>
     <message>
         <source>Your hospital&apos;s policy ({rule}) lets only these people approve: {names}.</source>
@@ -9755,15 +9755,15 @@
     </message>
     <message>
         <source>Your hospital&apos;s policy ({rule}) requires a person here, because what this adapter may reveal could not be measured. Look at it in the desktop, or start the site without --approve-rule.</source>
-        <translation>Die Richtlinie Ihres Krankenhauses ({rule}) verlangt eine Person: Was dieser Adapter verraten kann, ließ sich nicht messen. Sehen Sie ihn sich am Desktop an, oder starten Sie den Standort ohne --approve-rule.</translation>
+        <translation>Die Richtlinie Ihres Krankenhauses ({rule}) verlangt hier eine Person: Was dieser Adapter verraten kann, ließ sich nicht messen. Sehen Sie ihn sich im Programmfenster an, oder starten Sie den Standort ohne --approve-rule.</translation>
     </message>
     <message>
         <source>Your hospital&apos;s policy ({rule}) requires a person: a rule that approves by itself does not count here. Decide in the desktop, or start the site without --approve-rule.</source>
-        <translation>Die Richtlinie Ihres Krankenhauses ({rule}) verlangt eine Person: Eine Regel, die von selbst freigibt, zählt hier nicht. Entscheiden Sie am Desktop, oder starten Sie den Standort ohne --approve-rule.</translation>
+        <translation>Die Richtlinie Ihres Krankenhauses ({rule}) verlangt eine Person: Eine Regel, die von selbst freigibt, zählt hier nicht. Entscheiden Sie im Programmfenster, oder starten Sie den Standort ohne --approve-rule.</translation>
     </message>
     <message>
         <source>training.mention_weight cannot be used: the base model&apos;s tokenizer does not say which characters a token stands for, so the beginnings of mentions cannot be found. Take out training.mention_weight, or choose a base model with a tokenizer.json.</source>
-        <translation>Der Tokenizer des Basismodells sagt nicht, für welche Zeichen ein Token steht, deshalb können die Anfänge von Nennungen nicht mehr zählen als andere Tokens. Streichen Sie training.mention_weight, oder wählen Sie ein Basismodell mit einer tokenizer.json.</translation>
+        <translation>training.mention_weight ist nicht verwendbar: Der Tokenizer des Basismodells sagt nicht, für welche Zeichen ein Token steht, deshalb lassen sich die Anfänge von Nennungen nicht finden. Streichen Sie training.mention_weight, oder wählen Sie ein Basismodell mit einer tokenizer.json.</translation>
     </message>
     <message>
         <source>{address} is not a coordinator&apos;s address. Give one such as wss://federation.example.org:8765.</source>
@@ -9947,7 +9947,7 @@
     </message>
     <message>
         <source>{path} is not a model folder: it has no {file}. Choose the folder of the language model that the host agreed on with you (in Hugging Face&apos;s format).</source>
-        <translation>{path} ist kein Modellordner: Er hat keine Datei {file}. Wählen Sie den Ordner des Sprachmodells, das der Betreiber mit Ihnen vereinbart hat (in der Form von Hugging Face).</translation>
+        <translation>{path} ist kein Modellordner: Er hat keine Datei {file}. Wählen Sie den Ordner des Sprachmodells, das der Betreiber mit Ihnen vereinbart hat (im Format von Hugging Face).</translation>
     </message>
     <message>
         <source>{path} is not a private key that can be used. Give --key the key&apos;s file in PEM form (it begins with -----BEGIN PRIVATE KEY-----).</source>
@@ -9959,7 +9959,7 @@
     </message>
     <message>
         <source>{path} is not linked to a federation as its host. Open it with a host&apos;s invitation, which the coordinator&apos;s command line makes with --invite-host.</source>
-        <translation>{path} ist mit keiner Föderation als Betreiber verbunden. Öffnen Sie den Ordner mit der Einladung eines Betreibers; die Befehlszeile des Koordinators macht sie mit --invite-host.</translation>
+        <translation>{path} ist mit keiner Föderation als Betreiber verbunden. Öffnen Sie den Ordner mit der Einladung eines Betreibers; die Befehlszeile des Koordinators erstellt sie mit --invite-host.</translation>
     </message>
     <message>
         <source>{path} is on a file system where a database is not safe (a network drive?). Choose a local disk.</source>
@@ -10019,7 +10019,7 @@
     </message>
     <message>
         <source>{path}: a product is formed of each site&apos;s own two factors, which a sum does not show. Write combine = &quot;factors&quot; with fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
-        <translation>{path}: Ein Produkt wird aus den beiden Faktoren jedes einzelnen Standorts gebildet, die aus einer Summe niemand kennt. Schreiben Sie combine = &quot;factors&quot; mit fed_medlora, fedavg oder fedrot, oder streichen Sie [secure_aggregation].</translation>
+        <translation>{path}: Ein Produkt wird aus den beiden Faktoren jedes einzelnen Standorts gebildet, die eine Summe nicht zeigt. Schreiben Sie combine = &quot;factors&quot; mit fed_medlora, fedavg oder fedrot, oder streichen Sie [secure_aggregation].</translation>
     </message>
     <message>
         <source>{path}: a server_step other than 1 continues from where the round started, but a stack starts afresh in each round. Write combine = &quot;factors&quot; or &quot;product&quot;, or server_step = 1.</source>
@@ -10031,7 +10031,7 @@
     </message>
     <message>
         <source>{path}: a stack holds each site&apos;s own factors side by side, which a sum does not show. Write combine = &quot;factors&quot; with fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
-        <translation>{path}: Ein Stapel hält die Faktoren jedes einzelnen Standorts nebeneinander, die aus einer Summe niemand kennt. Schreiben Sie combine = &quot;factors&quot; mit fed_medlora, fedavg oder fedrot, oder streichen Sie [secure_aggregation].</translation>
+        <translation>{path}: Ein Stapel hält die Faktoren jedes einzelnen Standorts nebeneinander, die eine Summe nicht zeigt. Schreiben Sie combine = &quot;factors&quot; mit fed_medlora, fedavg oder fedrot, oder streichen Sie [secure_aggregation].</translation>
     </message>
     <message>
         <source>{path}: a trimmed mean needs sites that train one factor and have the other in common, else a single value means something different at each. Choose the method ffa or rolora, or write screening.robust = &quot;multi_krum&quot; or screening.action = &quot;clip&quot;.</source>
@@ -10039,7 +10039,7 @@
     </message>
     <message>
         <source>{path}: adaptive_fedlora gives each site a rank by what its own update did, which a sum does not show. Choose fed_medlora, fedavg or fedrot, or take out [secure_aggregation].</source>
-        <translation>{path}: adaptive_fedlora gibt jedem Standort einen Rang danach, was sein eigener Beitrag bewirkt hat, was aus einer Summe niemand kennt. Wählen Sie fed_medlora, fedavg oder fedrot, oder streichen Sie [secure_aggregation].</translation>
+        <translation>{path}: adaptive_fedlora gibt jedem Standort einen Rang danach, was sein eigener Beitrag bewirkt hat, und das zeigt eine Summe nicht. Wählen Sie fed_medlora, fedavg oder fedrot, oder streichen Sie [secure_aggregation].</translation>
     </message>
     <message>
         <source>{path}: entry {entry} {reason}. Keep the file as it is, and compare it with a backup and with the other side&apos;s audit file.</source>
@@ -10091,7 +10091,7 @@
     </message>
     <message>
         <source>{path}: from the sum of two updates, each of the two sites can work out the other&apos;s. Write round.quorum = 3 or more, or take out [secure_aggregation].</source>
-        <translation>{path}: Aus einer Summe von zwei Beiträgen kennt jeder der beiden Standorte den des anderen. Schreiben Sie round.quorum = 3 oder mehr, oder streichen Sie [secure_aggregation].</translation>
+        <translation>{path}: Aus der Summe zweier Beiträge kann jeder der beiden Standorte den des anderen errechnen. Schreiben Sie round.quorum = 3 oder mehr, oder streichen Sie [secure_aggregation].</translation>
     </message>
     <message>
         <source>{path}: in adaptive_fedlora sites have different ranks and each starts from a matrix cut to its rank in its own basis, so averaging the factors would mix values that do not belong together. Write combine = &quot;product&quot; or &quot;stack&quot;.</source>
@@ -10099,7 +10099,7 @@
     </message>
     <message>
         <source>{path}: in fedsa half of each model stays at its site, so the size and the direction of its update cannot be known. Take out [screening], or choose another method.</source>
-        <translation>{path}: Bei fedsa bleibt die Hälfte jedes Modells an ihrem Standort, sein Beitrag hat deshalb weder Größe noch Richtung. Streichen Sie [screening], oder wählen Sie eine andere Methode.</translation>
+        <translation>{path}: Bei fedsa bleibt die Hälfte jedes Modells an ihrem Standort, deshalb lassen sich Größe und Richtung seines Beitrags nicht bestimmen. Streichen Sie [screening], oder wählen Sie eine andere Methode.</translation>
     </message>
     <message>
         <source>{path}: in the lab the coordinator has no notes of its own. Write measured_by = &quot;sites&quot;; the experiment&apos;s shared notes are then used.</source>
@@ -10135,7 +10135,7 @@
     </message>
     <message>
         <source>{path}: scaffold&apos;s control variates and the coordinator&apos;s must change by exactly the same numbers, so its updates are sent in float32 only. Take out [transfer], or choose another method.</source>
-        <translation>{path}: Bei scaffold müssen sich die Kontrollvariaten der Standorte und die des Koordinators um genau dieselben Zahlen bewegen, deshalb werden die Beiträge nur in float32 übertragen. Streichen Sie [transfer], oder wählen Sie eine andere Methode.</translation>
+        <translation>{path}: Bei scaffold müssen sich die Kontrollvariaten der Standorte und die des Koordinators um genau dieselben Zahlen ändern, deshalb werden die Beiträge nur in float32 gesendet. Streichen Sie [transfer], oder wählen Sie eine andere Methode.</translation>
     </message>
     <message>
         <source>{path}: scaffold&apos;s control variates are directions of A and B, which a product or a stack replaces with others. Write combine = &quot;factors&quot;.</source>
@@ -10155,7 +10155,7 @@
     </message>
     <message>
         <source>{path}: screening judges each update by the others, so one site could affect more of the result than its own part. Take out [screening], or [client_privacy].</source>
-        <translation>{path}: screening behandelt jeden Beitrag danach, wie die anderen sind, sodass ein Standort mehr als seinen eigenen Teil ändern könnte. Streichen Sie [screening] oder [client_privacy].</translation>
+        <translation>{path}: screening beurteilt jeden Beitrag nach den anderen; ein Standort könnte deshalb mehr am Ergebnis beeinflussen als seinen eigenen Teil. Streichen Sie [screening] oder [client_privacy].</translation>
     </message>
     <message>
         <source>{path}: sites add shares of the noise only where masks hide each share. Write added_by = &quot;coordinator&quot; under [client_privacy], or switch [secure_aggregation] on.</source>
@@ -10167,7 +10167,7 @@
     </message>
     <message>
         <source>{path}: the adapter is protected, but a histogram of the training notes would leave beside it as exact counts. Write histogram = &quot;none&quot; (in a federation under [share]), or take out [training.privacy].</source>
-        <translation>{path}: Ein Histogramm der Trainingstexte ist exakt und ginge neben einem geschützten Adapter hinaus. Schreiben Sie histogram = &quot;none&quot; (in einer Föderation unter [share]), oder streichen Sie [training.privacy].</translation>
+        <translation>{path}: Der Adapter ist geschützt, aber ein Histogramm der Trainingstexte ginge daneben als exakte Anzahlen hinaus. Schreiben Sie histogram = &quot;none&quot; (in einer Föderation unter [share]), oder streichen Sie [training.privacy].</translation>
     </message>
     <message>
         <source>{path}: the adapter is protected, but how important each matrix is would leave beside it, from gradients without noise. Write ranks_by = &quot;site&quot;, or take out [training.privacy].</source>
@@ -10179,7 +10179,7 @@
     </message>
     <message>
         <source>{path}: the noise hides a whole site in the adapter, but a histogram of its training notes would leave beside it as exact counts. Write histogram = &quot;none&quot; (in a federation under [share]), or take out [client_privacy].</source>
-        <translation>{path}: Ein Histogramm der Trainingstexte ist exakt und ginge neben einem Adapter hinaus, in dem der Standort verborgen ist. Schreiben Sie histogram = &quot;none&quot; (in einer Föderation unter [share]), oder streichen Sie [client_privacy].</translation>
+        <translation>{path}: Das Rauschen verbirgt im Adapter den ganzen Standort, aber ein Histogramm seiner Trainingstexte ginge daneben als exakte Anzahlen hinaus. Schreiben Sie histogram = &quot;none&quot; (in einer Föderation unter [share]), oder streichen Sie [client_privacy].</translation>
     </message>
     <message>
         <source>{path}: this method weights sites by their results on notes that everyone may read. Set shared_notes to 1 or more.</source>
@@ -10203,11 +10203,11 @@
     </message>
     <message>
         <source>{path}: with combine = &quot;stack&quot; each round starts afresh, so what rounding took from one update cannot be added to the next. Write transfer.feedback = false.</source>
-        <translation>{path}: Mit combine = &quot;stack&quot; beginnt jede Runde neu; was ein Beitrag in weniger Bits verloren hat, hat deshalb im nächsten keinen Platz. Schreiben Sie transfer.feedback = false.</translation>
+        <translation>{path}: Mit combine = &quot;stack&quot; beginnt jede Runde neu; was das Runden von einem Beitrag weggenommen hat, lässt sich deshalb nicht zum nächsten addieren. Schreiben Sie transfer.feedback = false.</translation>
     </message>
     <message>
         <source>{path}: with fedex, and where updates are stacked, most of what sites download is a frozen part beside the common adapter, and that is always sent in float32. Take out transfer.down, or choose another method.</source>
-        <translation>{path}: Bei fedex, und wo Beiträge gestapelt werden, liegt das meiste, was die Standorte holen, eingefroren neben dem gemeinsamen Adapter und wird in float32 übertragen. Streichen Sie transfer.down, oder wählen Sie eine andere Methode.</translation>
+        <translation>{path}: Bei fedex, und wo Beiträge gestapelt werden, ist das meiste, was die Standorte herunterladen, ein eingefrorener Teil neben dem gemeinsamen Adapter, und der wird immer in float32 gesendet. Streichen Sie transfer.down, oder wählen Sie eine andere Methode.</translation>
     </message>
     <message>
         <source>{path}: with fedrot each site turns its factors before they leave, so the optimiser&apos;s moments of one round would not fit the factors of the next. Take out training.keep_moments, or choose fedavg.</source>
@@ -10223,11 +10223,11 @@
     </message>
     <message>
         <source>{path}: with secure aggregation all sites take part in every round, since they mask together. Take out round.clients.</source>
-        <translation>{path}: Bei sicherer Aggregation maskieren die Standorte, die zusammen begonnen haben, in jeder Runde gemeinsam. Streichen Sie round.clients.</translation>
+        <translation>{path}: Bei sicherer Aggregation nehmen alle Standorte an jeder Runde teil, weil sie gemeinsam maskieren. Streichen Sie round.clients.</translation>
     </message>
     <message>
         <source>{path}: with training.keep_moments the optimiser continues with the moments of the last round, but a product or a stack gives each round factors of another basis. Write combine = &quot;factors&quot;, or take out training.keep_moments.</source>
-        <translation>{path}: Mit training.keep_moments geht der Optimierer von Momenten derselben Faktoren weiter, ein Produkt oder Stapel gibt aber jeder Runde Faktoren einer anderen Basis. Schreiben Sie combine = &quot;factors&quot;, oder streichen Sie training.keep_moments.</translation>
+        <translation>{path}: Mit training.keep_moments macht der Optimierer mit den Momenten der letzten Runde weiter, ein Produkt oder Stapel gibt aber jeder Runde Faktoren einer anderen Basis. Schreiben Sie combine = &quot;factors&quot;, oder streichen Sie training.keep_moments.</translation>
     </message>
     <message>
         <source>{path}: {key}: {reason}. Correct this key and start again.</source>
@@ -10239,7 +10239,7 @@
     </message>
     <message>
         <source>{share} % of the update&apos;s values were left out, as the largest or the smallest at their position; with honest sites it is about the same for all.</source>
-        <translation>Von den Werten des Beitrags wurden {share} % ausgelassen, als die größten oder kleinsten ihrer Koordinate; bei ehrlichen Standorten ist es für alle etwa gleich viel.</translation>
+        <translation>Von den Werten des Beitrags wurden {share}&#xa0;% ausgelassen, als die größten oder kleinsten an ihrer Stelle; bei ehrlichen Standorten ist es für alle etwa gleich viel.</translation>
     </message>
     <message>
         <source>{site} could be any of these: {names}. Give the exact name, or more of the fingerprint.</source>
@@ -10275,7 +10275,7 @@
     </message>
     <message>
         <source>{site} is connected right now, so its file is not used. Let it send its update over the connection.</source>
-        <translation>{site} ist gerade verbunden, deshalb wird aus einer Datei nichts übernommen. Lassen Sie ihn seinen Beitrag über die Leitung senden.</translation>
+        <translation>{site} ist gerade verbunden, deshalb wird seine Datei nicht verwendet. Lassen Sie ihn seinen Beitrag über die Verbindung senden.</translation>
     </message>
     <message>
         <source>{site} is no host of this federation. Ask for a host&apos;s invitation at the coordinator.</source>
