@@ -12,9 +12,10 @@ from ..bounds import Scalar
 from ..errors import UserFacingError
 from ..lora.module import Ranks
 from .drift import Drift
-from .plan import Frozen, Plan, References, Sha256
+from .plan import Plan, References
 from .secure_aggregation.values import Opening
 from .update import Report, Update
+from .values import Frozen, Sha256
 
 
 @dataclass(frozen=True)

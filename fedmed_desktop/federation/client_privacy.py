@@ -24,9 +24,10 @@ from ..lora.module import Factor
 from .accounting import Steps, epsilon, gaussian_epsilon, gaussian_noise, noise_for
 from .combine import Combining
 from .methods.method import HistogramOf, Method, Opening
-from .plan import Frozen, Masking
+from .plan import Masking
 from .secure_aggregation.fitting import REFUSED
 from .secure_aggregation.values import LEAST_SITES, bits_of, room_for, threshold_of
+from .values import Frozen
 
 if TYPE_CHECKING:
     from .spec import FederationSpec

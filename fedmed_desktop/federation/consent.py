@@ -10,7 +10,8 @@ from __future__ import annotations
 from ..errors import UserFacingError
 from .allotment import values_of
 from .methods import Opening
-from .plan import ControlVariate, Objective, Orthogonal, Plan
+from .objectives import ControlVariate, Objective, Orthogonal
+from .plan import Plan
 from .spec import FederationSpec
 
 

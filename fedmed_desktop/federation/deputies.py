@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from .plan import Frozen
+from .values import Frozen
 
 Name = Annotated[str, Field(min_length=1, max_length=80)]
 

@@ -13,8 +13,9 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from ..arrays import np
-from .plan import Frozen, References
+from .plan import References
 from .update import Report
+from .values import Frozen
 
 if TYPE_CHECKING:
     from ..lora.algebra import Float64

@@ -7,8 +7,8 @@ from pydantic import Field
 
 from ..bounds import PositiveInt, Scalar
 from ..scores import Scores
-from .plan import Frozen
 from .probes import Probes
+from .values import Frozen
 
 
 class MaskedAmong(Frozen):

@@ -9,7 +9,7 @@ from typing import Final, Literal, get_args
 
 from pydantic import Field, field_validator
 
-from .plan import Frozen
+from .values import Frozen
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: Final[tuple[Day, ...]] = get_args(Day)

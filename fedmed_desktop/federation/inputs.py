@@ -9,10 +9,11 @@ from pydantic import Field, JsonValue, TypeAdapter
 
 from ..bounds import Number, PositiveInt, Scalar
 from ..identity import PublicKey, Signature
-from .plan import Difference, Frozen, Sha256
+from .plan import Difference
 from .screened import Screening
 from .secure_aggregation.values import Keys, Reveal, SealedShares
 from .update import Update
+from .values import Frozen, Sha256
 
 
 class SiteJoined(Frozen):

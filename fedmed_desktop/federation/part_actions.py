@@ -9,8 +9,9 @@ from datetime import timedelta
 from typing import Literal
 
 from ..events import Phase
-from .plan import Plan, Sha256
+from .plan import Plan
 from .update import Update
+from .values import Sha256
 from .work import Entry, LocalResult
 
 Decision = Literal[

@@ -19,9 +19,9 @@ from pydantic import field_validator, model_validator
 from ..bounds import Count, Number, PositiveFloat, PositiveInt, Scalar
 from .deputies import Deputy, Name, with_deputies
 from .hours import Window, opening
-from .plan import Frozen
 from .probes import BADNESS, Light, ProbeKeys, Probing, probing_of
 from .update import Report
+from .values import Frozen
 
 Action = Literal["allow", "ask", "deny"]
 STRICTNESS: Final[Mapping[Action, int]] = {"allow": 0, "ask": 1, "deny": 2}

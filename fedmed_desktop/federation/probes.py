@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from pydantic import Field, model_validator
 
 from ..bounds import Count, PositiveInt, Scalar
-from .plan import Frozen
+from .values import Frozen
 
 Light = Literal["green", "amber", "red"]
 ProbeName = Literal["membership", "recall", "rare", "canaries"]

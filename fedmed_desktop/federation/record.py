@@ -10,10 +10,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 from ..standing import FederationPhase
 from .actions import Combine
 from .drift import Drift
-from .plan import Difference, Frozen, Plan, References, Sha256
+from .plan import Difference, Plan, References
 from .screened import Screening
 from .secure_aggregation.exchange import Exchange
 from .update import Report, Update
+from .values import Frozen, Sha256
 
 # Closed rounds of which the state holds all. A federation may have thousands, each site's scores in every one.
 KEPT_ROUNDS: Final = 100

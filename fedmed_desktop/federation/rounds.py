@@ -30,7 +30,7 @@ from .inputs import (
     TimePassed,
     UpdateArrived,
 )
-from .plan import Plan, Sha256
+from .plan import Plan
 from .record import RoundsState
 from .refusing import refusal
 from .round_values import closed, opening, record
@@ -38,6 +38,7 @@ from .screened import weights_of
 from .screening_events import screened
 from .spec import FederationSpec
 from .update import Update
+from .values import Sha256
 from .way_down import came_whole, chained
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ..bounds import Number, Scalar, within
 from ..standing import Finding
-from .plan import Frozen
+from .values import Frozen
 
 Robust = Literal["mean", "trimmed_mean", "krum", "multi_krum"]
 Check = Literal["norm", "cosine", "trimmed_mean", "krum"]

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from ..arrays import np
 from .drift import pooled_histogram, semantic_drift
-from .plan import Frozen
+from .values import Frozen
 
 
 class Seen(Frozen):

@@ -24,13 +24,14 @@ from .client_privacy import misfit as client_privacy_misfit
 from .combine import Combining
 from .methods import AnyMethod, FedMedLora, usual
 from .methods.method import HistogramOf, Setting
-from .plan import Frozen, Masking, Sha256, TrainingSettings, TransferSettings
+from .plan import Masking, TrainingSettings, TransferSettings
 from .privacy import misfit as privacy_misfit
 from .screened import ScreeningSettings, misfit
 from .secure_aggregation.fitting import misfit as masking_misfit
 from .secure_aggregation.values import SecureAggregationSettings
 from .transfer import misfit as transfer_misfit
 from .validation import validated
+from .values import Frozen, Sha256
 
 FORMAT: Final = 1
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from ..bounds import Count, PositiveInt, Scalar, Share
 from ..lora.module import MAX_NAME_LENGTH
 from ..scores import AS_SIGNED, Scores
-from .plan import Frozen, Sha256
+from .values import Frozen, Sha256
 
 
 class Part(Frozen):

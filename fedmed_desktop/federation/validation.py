@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from ..errors import UserFacingError
 from .methods import METHODS
-from .plan import Frozen
+from .values import Frozen
 
 Value = TypeVar("Value", bound=Frozen)
 

@@ -22,7 +22,8 @@ from ..federation import TrainingSettings
 from ..federation.client_privacy import ClientPrivacy
 from ..federation.combine import Combining
 from ..federation.methods import AnyMethod, usual
-from ..federation.plan import Frozen, TransferSettings
+from ..federation.plan import TransferSettings
+from ..federation.values import Frozen
 from ..scores import TaskName
 
 CorpusName = Literal[

@@ -15,11 +15,11 @@ from ..errors import UserFacingError
 from ..federation import TrainingSettings
 from ..federation.client_privacy import misfit as client_privacy_misfit
 from ..federation.methods.method import HistogramOf, Setting
-from ..federation.plan import Frozen
 from ..federation.privacy import misfit as privacy_misfit
 from ..federation.spec import LoraSettings, Tasks
 from ..federation.transfer import misfit as transfer_misfit
 from ..federation.validation import validated
+from ..federation.values import Frozen
 from ..files import read_toml
 from ..resources import resource
 from ..scores import TaskName

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 
 from ..bounds import Count, PositiveInt
 from ..errors import UserFacingError
-from ..federation.plan import Frozen, Sha256
+from ..federation.values import Frozen, Sha256
 from ..identity import Content, PrivateKey, PublicKey, Signature, is_signed
 from .handshake import check_challenge, check_hello
 from .messages import MAX_MESSAGE_BYTES, VERSION, Challenge, Hello, Message, SiteName, decode, encode

@@ -20,7 +20,7 @@ from ..bounds import Count, Number, PositiveInt, Whole
 from ..errors import UserFacingError
 from ..federation import FederationSpec
 from ..federation.inputs import ClosedByHost, Decided, PausedByHost, Published, Resumed
-from ..federation.plan import Sha256
+from ..federation.values import Sha256
 from ..identity import Content, PrivateKey, PublicKey, Signature, fingerprint, is_signed
 from ..overview import Overview, RoundRow
 from .fields import UNSIGNED, Code, Said, SiteName

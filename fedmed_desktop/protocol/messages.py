@@ -15,7 +15,7 @@ from ..bounds import LARGEST_COUNT, Count, Number, PositiveInt, Whole
 from ..errors import UserFacingError
 from ..events import Phase
 from ..federation import FederationSpec, Plan, Update
-from ..federation.plan import Sha256
+from ..federation.values import Sha256
 from ..identity import PublicKey, Signature
 from ..standing import FederationStanding
 from .fields import UNSIGNED as UNSIGNED

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..errors import UserFacingError
-from ..federation.plan import Sha256
+from ..federation.values import Sha256
 from ..identity import Content, PrivateKey, fingerprint, is_signed
 from .messages import Ask, Decline, Finished, OfferUpdate, Receipt
 

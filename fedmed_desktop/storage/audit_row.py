@@ -17,7 +17,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, mode
 
 from ..bounds import Count, PositiveInt
 from ..federation.names import clean_name
-from ..federation.plan import Frozen, Sha256
+from ..federation.values import Frozen, Sha256
 
 Side = Literal["site", "coordinator"]
 Role = Literal["operator", "host", "agent", "coordinator", "rule"]

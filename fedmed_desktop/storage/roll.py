@@ -18,7 +18,7 @@ from pydantic import AwareDatetime, Field, TypeAdapter
 
 from ..errors import UserFacingError
 from ..federation.names import alike
-from ..federation.plan import Frozen, Sha256
+from ..federation.values import Frozen, Sha256
 from ..identity import PublicKey, fingerprint
 
 State = Literal["waiting", "admitted", "revoked"]

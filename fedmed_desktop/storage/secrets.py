@@ -18,7 +18,7 @@ from typing import Final, Literal
 from pydantic import Field, ValidationError
 
 from ..errors import UserFacingError, disk_fault
-from ..federation.plan import Frozen
+from ..federation.values import Frozen
 from ..files import beside, make_folder, sync_folder, write_durably
 from ..identity import PrivateKey, PublicKey, fingerprint
 from . import os_keyring

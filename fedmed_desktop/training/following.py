@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from ..federation.plan import Orthogonal
+from ..federation.objectives import Orthogonal
 from ..lora import Adapter
 from .gradients import Trained, accumulate_together, lend_factors, share_of
 from .loading import LoadedBase

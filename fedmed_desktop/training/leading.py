@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import torch
 
-from ..federation.plan import Orthogonal, Plan
+from ..federation.objectives import Orthogonal
+from ..federation.plan import Plan
 from .base import BaseModel
 from .gradients import Trained, Work, accumulate_together, lend_factors, order, share_of, shared_out
 from .objectives import Penalties

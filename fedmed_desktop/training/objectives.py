@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..federation.plan import Objective, Orthogonal, Proximal
+from ..federation.objectives import Objective, Orthogonal, Proximal
 from ..lora import Adapter
 from .adapters import LayerFactors, LoraSlot
 

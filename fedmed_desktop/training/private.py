@@ -18,7 +18,8 @@ from torch import nn
 from ..clinical import Note, SiteNotes
 from ..errors import UserFacingError
 from ..federation.accounting import Budget
-from ..federation.plan import Orthogonal, Plan, PrivacySettings
+from ..federation.objectives import Orthogonal
+from ..federation.plan import Plan, PrivacySettings
 from ..federation.secret_random import SecretRandom
 from .base import BaseModel
 from .batches import Examples

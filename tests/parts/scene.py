@@ -24,7 +24,8 @@ from fedmed_desktop.federation import part_actions as do
 from fedmed_desktop.federation.evidence import Evidence, MaskedAmong, ModuleChange
 from fedmed_desktop.federation.methods import AnyMethod, FedMedLora
 from fedmed_desktop.federation.methods.method import HistogramOf
-from fedmed_desktop.federation.plan import Masking, Objective, References
+from fedmed_desktop.federation.objectives import Objective
+from fedmed_desktop.federation.plan import Masking, References
 from fedmed_desktop.federation.probes import Membership, Probes, RareStrings, Recall
 from fedmed_desktop.federation.spec import (
     BaseModelSpec,

@@ -17,7 +17,7 @@ from fedmed_desktop.federation import part_actions as do
 from fedmed_desktop.federation.evidence import MaskedAmong
 from fedmed_desktop.federation.methods import AnyMethod, FedOpal, Scaffold
 from fedmed_desktop.federation.methods.method import HistogramOf
-from fedmed_desktop.federation.plan import ControlVariate, Objective, Orthogonal
+from fedmed_desktop.federation.objectives import ControlVariate, Objective, Orthogonal
 from fedmed_desktop.federation.work import Entry
 from tests.parts.scene import NOW, OPERATOR, REASON, REVEALING, SITE, Lakeview, connection, standing, transfer
 from tests.ui.scenes import Scene

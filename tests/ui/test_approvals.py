@@ -29,7 +29,7 @@ from fedmed_desktop.desktop.look.theme import Appearance
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import SessionStarted
 from fedmed_desktop.federation import Report
-from fedmed_desktop.federation.plan import Orthogonal
+from fedmed_desktop.federation.objectives import Orthogonal
 from fedmed_desktop.federation.work import Entry
 from fedmed_desktop.scores import Counts, Scores, TaskScores
 from fedmed_desktop.site import Record

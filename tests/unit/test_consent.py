@@ -11,7 +11,7 @@ from fedmed_desktop.federation import Plan, Rounds, TrainingSettings
 from fedmed_desktop.federation.consent import check_plan
 from fedmed_desktop.federation.inputs import RoundCombined, SiteJoined, UpdateArrived
 from fedmed_desktop.federation.methods import METHODS
-from fedmed_desktop.federation.plan import ControlVariate
+from fedmed_desktop.federation.objectives import ControlVariate
 from fedmed_desktop.federation.spec import FederationSpec
 from fedmed_desktop.federation.update import Part, Report, Update
 from tests.parts.method import spec_of

@@ -15,7 +15,8 @@ from fedmed_desktop.clinical.tasks import Entities
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import Control, Given, LocalResult, TrainingSettings
 from fedmed_desktop.federation.accounting import Budget, SpendingInMemory
-from fedmed_desktop.federation.plan import Orthogonal, PrivacySettings
+from fedmed_desktop.federation.objectives import Orthogonal
+from fedmed_desktop.federation.plan import PrivacySettings
 from fedmed_desktop.federation.spec import checked_spec
 from fedmed_desktop.federation.work import MOMENTS, Stopped
 from fedmed_desktop.lora import Adapter, Module

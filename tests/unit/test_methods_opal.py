@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from fedmed_desktop.federation.methods import FedOpal
-from fedmed_desktop.federation.plan import Orthogonal
+from fedmed_desktop.federation.objectives import Orthogonal
 from tests.parts.method import MIXED, closed, opening, spec_of
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from fedmed_desktop.federation.methods import FedProx
-from fedmed_desktop.federation.plan import Proximal
+from fedmed_desktop.federation.objectives import Proximal
 from tests.parts.method import MIXED, closed, opening, spec_of
 
 

@@ -16,7 +16,7 @@ from fedmed_desktop.federation.aggregation import combine, combined
 from fedmed_desktop.federation.combine import Sources
 from fedmed_desktop.federation.inputs import SiteJoined, UpdateArrived
 from fedmed_desktop.federation.methods import SaFedLora
-from fedmed_desktop.federation.plan import Proximal
+from fedmed_desktop.federation.objectives import Proximal
 from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings, checked_spec
 from fedmed_desktop.lora import Adapter, algebra
 from tests.parts.federation import FINGERPRINT, SHAPES, moved

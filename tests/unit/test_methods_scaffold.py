@@ -15,7 +15,8 @@ from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import Report
 from fedmed_desktop.federation.combine import Combination
 from fedmed_desktop.federation.methods import Scaffold
-from fedmed_desktop.federation.plan import ControlVariate, TrainingSettings
+from fedmed_desktop.federation.objectives import ControlVariate
+from fedmed_desktop.federation.plan import TrainingSettings
 from fedmed_desktop.federation.spec import checked_spec
 from fedmed_desktop.lora import Adapter, Module
 from fedmed_desktop.wording import told

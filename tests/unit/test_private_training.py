@@ -15,7 +15,8 @@ from fedmed_desktop.clinical import Note, SiteNotes
 from fedmed_desktop.clinical.tasks import Entities
 from fedmed_desktop.federation import accounting
 from fedmed_desktop.federation.accounting import Budget, SpendingInMemory, Steps
-from fedmed_desktop.federation.plan import ControlVariate, Orthogonal, Plan, PrivacySettings
+from fedmed_desktop.federation.objectives import ControlVariate, Orthogonal
+from fedmed_desktop.federation.plan import Plan, PrivacySettings
 from fedmed_desktop.federation.work import Control, Stopped
 from fedmed_desktop.lora import Adapter
 from tests.parts.told import told_as

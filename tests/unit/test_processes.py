@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from fedmed_desktop.clinical.tasks import Entities
-from fedmed_desktop.federation.plan import ControlVariate, Orthogonal, Proximal, TrainingSettings
+from fedmed_desktop.federation.objectives import ControlVariate, Orthogonal, Proximal
+from fedmed_desktop.federation.plan import TrainingSettings
 from fedmed_desktop.federation.work import Control, Stopped
 from fedmed_desktop.lora import Adapter
 from tests.parts.processes import PATIENCE, Team, two_processes

@@ -13,7 +13,8 @@ from fedmed_desktop.clinical.tasks import Entities
 from fedmed_desktop.events import Event, TrainingStep
 from fedmed_desktop.federation import Control, Plan, TrainingSettings
 from fedmed_desktop.federation.consent import check_plan
-from fedmed_desktop.federation.plan import ControlVariate, RateSchedule
+from fedmed_desktop.federation.objectives import ControlVariate
+from fedmed_desktop.federation.plan import RateSchedule
 from fedmed_desktop.federation.work import Given, Stopped
 from fedmed_desktop.lab.choices import MethodChoice
 from fedmed_desktop.lora import Adapter

@@ -17,7 +17,7 @@ from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import SessionStarted
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import Control, Given, Plan, TrainingSettings
-from fedmed_desktop.federation.plan import Orthogonal
+from fedmed_desktop.federation.objectives import Orthogonal
 from fedmed_desktop.lora import Adapter
 from fedmed_desktop.storage import BlobStore
 from fedmed_desktop.storage.outbox import Outbox

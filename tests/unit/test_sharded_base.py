@@ -12,7 +12,7 @@ import pytest
 
 from fedmed_desktop.cli.site import run
 from fedmed_desktop.clinical.tasks import Entities
-from fedmed_desktop.federation.plan import Orthogonal
+from fedmed_desktop.federation.objectives import Orthogonal
 from fedmed_desktop.federation.work import Control, Given, Stopped
 from fedmed_desktop.lora import Adapter
 from tests.parts.processes import Team, two_processes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fedmed_desktop.clinical.tasks import Entities
-from fedmed_desktop.federation.plan import Orthogonal
+from fedmed_desktop.federation.objectives import Orthogonal
 from tests.parts.told import told_as
 from tests.parts.training import NOTES, TYPES, random_adapter
 

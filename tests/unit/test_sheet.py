@@ -19,7 +19,8 @@ from fedmed_desktop.events import PhaseChanged
 from fedmed_desktop.federation import Report
 from fedmed_desktop.federation.client_privacy import ClientPrivacy
 from fedmed_desktop.federation.evidence import Evidence, MaskedAmong
-from fedmed_desktop.federation.plan import ControlVariate, Masking, Orthogonal, TransferSettings
+from fedmed_desktop.federation.objectives import ControlVariate, Orthogonal
+from fedmed_desktop.federation.plan import Masking, TransferSettings
 from fedmed_desktop.federation.probes import Membership, ProbeLimits, Probes
 from fedmed_desktop.scores import Counts, Scores, TaskScores
 from fedmed_desktop.wording.model_card import model_card

@@ -13,7 +13,8 @@ from fedmed_desktop.clinical import SiteNotes
 from fedmed_desktop.clinical.tasks import Entities
 from fedmed_desktop.events import Evaluated, Event, GenerationProgress, TrainingStep
 from fedmed_desktop.federation.drift import semantic_drift
-from fedmed_desktop.federation.plan import ControlVariate, Orthogonal, References
+from fedmed_desktop.federation.objectives import ControlVariate, Orthogonal
+from fedmed_desktop.federation.plan import References
 from fedmed_desktop.federation.spec import ShareSettings
 from fedmed_desktop.federation.work import Control, Given, LocalResult, Stopped
 from fedmed_desktop.lora import Adapter, Module, algebra

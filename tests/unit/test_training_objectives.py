@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedmed_desktop.clinical.tasks import Entities
-from fedmed_desktop.federation.plan import Orthogonal, Proximal
+from fedmed_desktop.federation.objectives import Orthogonal, Proximal
 from fedmed_desktop.federation.work import Stopped
 from fedmed_desktop.lora import Adapter, algebra
 from tests.parts.training import NOTES, TYPES, random_adapter

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fedmed_desktop.clinical.tasks import Entities
-from fedmed_desktop.federation.plan import ControlVariate, Orthogonal, Plan, Proximal, TrainingSettings
+from fedmed_desktop.federation.objectives import ControlVariate, Orthogonal, Proximal
+from fedmed_desktop.federation.plan import Plan, TrainingSettings
 from fedmed_desktop.federation.work import Control, Stopped
 from fedmed_desktop.lora import Adapter, algebra
 from tests.parts.told import told_as

@@ -35,10 +35,10 @@ from ..actions import Combine
 from ..allotment import allotted, moved_share, of_each, pooled_importance
 from ..combine import Combination, Combiner, Combining, Sources, combine_product_by_level
 from ..drift import Drift, direction_drift, excess_drift, pooled_histogram, semantic_drift
-from ..plan import Frozen
 from ..rank import Sign, Steps, components, continuous_rank, drift_number, smoothed, snapped
 from ..selection import Seen, Selection
 from ..update import Report
+from ..values import Frozen
 from .method import Opening, Setting, normalised
 from .product_split import ProductSplit
 

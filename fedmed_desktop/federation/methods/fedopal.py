@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from ...bounds import Scalar
-from ..plan import Orthogonal
+from ..objectives import Orthogonal
 from .method import Opening, WeighedByNotes
 
 

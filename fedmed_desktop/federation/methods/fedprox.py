@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from ...bounds import PositiveFloat
-from ..plan import Proximal
+from ..objectives import Proximal
 from .method import Opening, ServerStep, WeighedByNotes
 
 

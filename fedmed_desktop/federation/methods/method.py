@@ -14,8 +14,9 @@ from ...lora.algebra import Cut
 from ...scores import TaskName
 from ..actions import Combine
 from ..combine import COMBINERS, Combination, Combiner, Combining, Sources
-from ..plan import WHOLE, Difference, Frozen, Masking, Plan, References, Sha256, TrainingSettings, TransferSettings
+from ..plan import WHOLE, Difference, Masking, Plan, References, TrainingSettings, TransferSettings
 from ..update import Report
+from ..values import Frozen, Sha256
 from .fitting import refusal_of, refusal_of_moments
 
 MethodState = dict[str, JsonValue]

@@ -26,7 +26,7 @@ from ...bounds import PositiveFloat, PositiveInt
 from ...lora import algebra
 from ..actions import Combine
 from ..combine import Combination, Sources
-from ..plan import Proximal
+from ..objectives import Proximal
 from .method import Opening, WeighedByNotes
 
 

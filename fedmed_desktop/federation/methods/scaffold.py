@@ -25,7 +25,8 @@ from ...lora import Adapter, Module
 from ...lora.module import ModuleSource, within_float32
 from ..actions import Combine
 from ..combine import Combination, Sources
-from ..plan import ControlVariate, Frozen
+from ..objectives import ControlVariate
+from ..values import Frozen
 from .method import Opening, Setting, WeighedByNotes
 
 

@@ -7,7 +7,8 @@ from pydantic import AwareDatetime, Field
 
 from ...bounds import PositiveInt
 from ...identity import Signature
-from ..plan import Frozen, Masking, Sha256
+from ..plan import Masking
+from ..values import Frozen, Sha256
 from .values import LEAST_SITES, Keys, Opening, Reveal, SealedShares, Session, threshold_of
 
 

@@ -20,8 +20,9 @@ from ...arrays import np
 from ...errors import UserFacingError
 from ...lora import Adapter, Module
 from ...lora.module import Factor, ModuleSource
-from ..plan import Masking, Sha256
+from ..plan import Masking
 from ..secret_random import SecretRandom
+from ..values import Sha256
 from .masks import Numbers
 from .values import LEAST_SITES, room_for
 

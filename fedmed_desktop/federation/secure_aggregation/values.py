@@ -12,7 +12,8 @@ from pydantic import Field
 
 from ...bounds import PositiveFloat, PositiveInt
 from ...identity import PrivateKey, PublicKey, Signature, canonical, is_signed
-from ..plan import Frozen, Masking, Sha256
+from ..plan import Masking
+from ..values import Frozen, Sha256
 
 # Of two, each learns the other's update from the sum.
 LEAST_SITES: Final = 3
