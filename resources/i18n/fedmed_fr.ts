@@ -727,7 +727,7 @@
     </message>
     <message>
         <source>Call them at a number that you already have, not one from an e-mail. Their page Rounds shows six words; read these out to each other:</source>
-        <translation>Appelez-les à un numéro que vous avez déjà, pas à celui d’un courriel. Leur page Tours montre six mots&#xa0;; lisez-les l’un à l’autre&#xa0;:</translation>
+        <translation>Appelez-les à un numéro que vous avez déjà, pas à celui d’un courriel. Leur page Tours montre six mots&#xa0;; chacun les lit à l’autre&#xa0;:</translation>
     </message>
     <message>
         <source>Can join until</source>
@@ -819,7 +819,7 @@
     </message>
     <message>
         <source>Closing</source>
-        <translation>Clôture</translation>
+        <translation>Fermeture</translation>
     </message>
     <message>
         <source>Code in the first 10</source>
@@ -1173,7 +1173,7 @@
     </message>
     <message>
         <source>Finish</source>
-        <translation>Fin</translation>
+        <translation>Terminer</translation>
     </message>
     <message>
         <source>Finished</source>
@@ -2221,7 +2221,7 @@
     </message>
     <message>
         <source>Pause the federation?</source>
-        <translation>Suspendre la fédération&#xa0;?</translation>
+        <translation>Mettre la fédération en pause&#xa0;?</translation>
     </message>
     <message>
         <source>Paused</source>
@@ -2233,7 +2233,7 @@
     </message>
     <message>
         <source>Paused by a host</source>
-        <translation>Suspendue par un organisateur</translation>
+        <translation>Mise en pause par un organisateur</translation>
     </message>
     <message>
         <source>Performance drift</source>
@@ -2487,7 +2487,7 @@
     </message>
     <message>
         <source>Review</source>
-        <translation>Examen</translation>
+        <translation>Examiner</translation>
     </message>
     <message>
         <source>Review and decide</source>
@@ -2575,7 +2575,7 @@
     </message>
     <message>
         <source>Saved as {path}. It learned from patients&apos; notes: keep it where such a model may be.</source>
-        <translation>Enregistré sous {path}. Il a appris à partir de notes de patients&#xa0;: gardez-le là où un tel modèle peut être.</translation>
+        <translation>Enregistré sous {path}. Il a appris à partir de notes de patients&#xa0;: gardez-le là où un tel modèle est autorisé.</translation>
     </message>
     <message>
         <source>Saved as {path}. Paper proves nothing by itself; for that, export the signed JSON.</source>
@@ -2583,7 +2583,7 @@
     </message>
     <message>
         <source>Saved {time}. Research software: this makes no medical claim.</source>
-        <translation>Enregistré&#xa0;: {time}. Logiciel de recherche&#xa0;: aucune prétention médicale.</translation>
+        <translation>Enregistré&#xa0;: {time}. Logiciel de recherche&#xa0;: aucune allégation médicale.</translation>
     </message>
     <message>
         <source>Saving…</source>
@@ -2747,11 +2747,11 @@
     </message>
     <message>
         <source>Sites wait for it. Nothing is lost: once it runs again, everything goes on where it was.</source>
-        <translation>Les sites l’attendent. Rien n’est perdu&#xa0;: dès qu’elle reprend, tout continue où c’en était.</translation>
+        <translation>Les sites l’attendent. Rien n’est perdu&#xa0;: dès qu’elle reprend, tout continue là où c’en était.</translation>
     </message>
     <message>
         <source>Sites wait until you serve it again. Nothing is lost: everything goes on where it was, and what they are training goes on at the sites.</source>
-        <translation>Les sites attendent que vous la remettiez en service. Rien n’est perdu&#xa0;: tout continue où c’en était, et les entraînements en cours se poursuivent sur les sites.</translation>
+        <translation>Les sites attendent que vous la remettiez en service. Rien n’est perdu&#xa0;: tout continue là où c’en était, et les entraînements en cours se poursuivent sur les sites.</translation>
     </message>
     <message>
         <source>Size</source>
@@ -2819,7 +2819,7 @@
     </message>
     <message>
         <source>Step 3 of 3: loading the small model and preparing the notes for it.</source>
-        <translation>Étape 3 sur 3&#xa0;: chargement du petit modèle et préparation des notes pour lui.</translation>
+        <translation>Étape 3 sur 3&#xa0;: chargement du petit modèle et préparation des notes.</translation>
     </message>
     <message>
         <source>Stop and close</source>
@@ -3200,11 +3200,11 @@
     </message>
     <message>
         <source>The model learns from example notes of {site} on this computer.</source>
-        <translation>Le modèle apprend de notes d’exemple de {site} sur cet ordinateur.</translation>
+        <translation>Le modèle apprend à partir de notes d’exemple de {site} sur cet ordinateur.</translation>
     </message>
     <message>
         <source>The model learns from your notes on this computer.</source>
-        <translation>Le modèle apprend de vos notes sur cet ordinateur.</translation>
+        <translation>Le modèle apprend à partir de vos notes sur cet ordinateur.</translation>
     </message>
     <message>
         <source>The note is read without annotations, because there is no {what} beside it.</source>
@@ -4052,7 +4052,7 @@
     </message>
     <message>
         <source>You have an invitation, and notes that may be learned from. They stay on this computer.</source>
-        <translation>Vous avez une invitation, et des notes dont on peut apprendre. Elles restent sur cet ordinateur.</translation>
+        <translation>Vous avez une invitation, et des notes qui peuvent servir à l’apprentissage. Elles restent sur cet ordinateur.</translation>
     </message>
     <message>
         <source>You paused the work</source>
@@ -4148,7 +4148,7 @@
     </message>
     <message>
         <source>Your part is done</source>
-        <translation>Votre part est faite</translation>
+        <translation>Vous avez fait votre part</translation>
     </message>
     <message>
         <source>Your personal adapter: no byte of it is in this update.</source>
@@ -4388,7 +4388,7 @@
     </message>
     <message>
         <source>fedmed-desktop {version}. Research software under the Apache License 2.0. Not a medical device; it makes no medical claims.</source>
-        <translation>fedmed-desktop {version}. Logiciel de recherche sous licence Apache 2.0. Ce n’est pas un dispositif médical&#xa0;; il n’a aucune prétention médicale.</translation>
+        <translation>fedmed-desktop {version}. Logiciel de recherche sous licence Apache 2.0. Ce n’est pas un dispositif médical&#xa0;; il ne fait aucune allégation médicale.</translation>
     </message>
     <message>
         <source>file</source>
@@ -5927,7 +5927,7 @@
     </message>
     <message>
         <source>It waits until you have compared six words with it by phone: nobody is in between then.</source>
-        <translation>Il attend que vous ayez comparé six mots avec lui par téléphone&#xa0;: alors personne ne s’interpose.</translation>
+        <translation>Il attend que vous ayez comparé six mots avec lui par téléphone&#xa0;: ainsi, personne ne peut s’interposer.</translation>
     </message>
     <message>
         <source>Language model</source>
@@ -6702,7 +6702,7 @@
     </message>
     <message>
         <source>Show everything, and new steps as they come. Panning or zooming turns this off.</source>
-        <translation>Affiche tout ce qui est là et ce qui arrive. Un déplacement ou un zoom y met fin.</translation>
+        <translation>Affiche tout, et les nouveaux pas dès qu’ils arrivent. Un déplacement ou un zoom y met fin.</translation>
     </message>
     <message>
         <source>Smoothing {weight}</source>
@@ -7495,7 +7495,7 @@
     </message>
     <message>
         <source>What these numbers mean</source>
-        <translation>Ce que signifient ces nombres</translation>
+        <translation>Ce que signifient ces chiffres</translation>
     </message>
     <message>
         <source>What these words mean</source>
@@ -7569,7 +7569,7 @@
     </message>
     <message>
         <source>Pause…</source>
-        <translation>Suspendre…</translation>
+        <translation>Pause…</translation>
     </message>
     <message>
         <source>Remove…</source>
