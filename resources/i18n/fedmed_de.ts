@@ -1296,7 +1296,12 @@
     </message>
     <message>
         <source>Host</source>
+        <comment>who hosts</comment>
         <translation>Betreiber</translation>
+    </message>
+    <message>
+        <source>Host</source>
+        <translation>Ausrichten</translation>
     </message>
     <message>
         <source>Host a federation</source>

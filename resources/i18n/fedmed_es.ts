@@ -336,8 +336,8 @@
     <message numerus="yes">
         <source>%n site(s) wait until you have compared six words and confirmed them.</source>
         <translation>
-            <numerusform>%n centro espera hasta que haya comparado seis palabras y lo haya confirmado.</numerusform>
-            <numerusform>%n centros esperan hasta que haya comparado seis palabras y los haya confirmado.</numerusform>
+            <numerusform>%n centro espera hasta que usted haya comparado seis palabras y lo haya confirmado.</numerusform>
+            <numerusform>%n centros esperan hasta que usted haya comparado seis palabras y los haya confirmado.</numerusform>
         </translation>
     </message>
     <message numerus="yes">
@@ -1296,7 +1296,12 @@
     </message>
     <message>
         <source>Host</source>
+        <comment>who hosts</comment>
         <translation>Anfitrión</translation>
+    </message>
+    <message>
+        <source>Host</source>
+        <translation>Alojar</translation>
     </message>
     <message>
         <source>Host a federation</source>
@@ -3784,7 +3789,7 @@
     </message>
     <message>
         <source>Wait until you have compared six words</source>
-        <translation>Esperan hasta que haya comparado seis palabras</translation>
+        <translation>Esperan hasta que usted haya comparado seis palabras</translation>
     </message>
     <message>
         <source>Waiting</source>
@@ -5927,7 +5932,7 @@
     </message>
     <message>
         <source>It waits until you have compared six words with it by phone: nobody is in between then.</source>
-        <translation>Espera hasta que haya comparado con él seis palabras por teléfono: entonces no hay nadie en medio.</translation>
+        <translation>Espera hasta que usted haya comparado con él seis palabras por teléfono: entonces no hay nadie en medio.</translation>
     </message>
     <message>
         <source>Language model</source>

@@ -1296,7 +1296,12 @@
     </message>
     <message>
         <source>Host</source>
+        <comment>who hosts</comment>
         <translation>Organisateur</translation>
+    </message>
+    <message>
+        <source>Host</source>
+        <translation>Héberger</translation>
     </message>
     <message>
         <source>Host a federation</source>

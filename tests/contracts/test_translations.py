@@ -22,6 +22,13 @@ def test_that_a_file_is_up_to_date_nearly_whole_and_has_the_fields_of_its_source
     assert not (found := list(script().faults(ts, present()))), "\n".join(found)
 
 
+@pytest.mark.parametrize("language", sorted(set(script().languages()) - {"en"}))
+def test_that_the_host_is_a_person_and_to_host_an_act(language: str) -> None:
+    """English has one word for a button of the first page and for a row that names who hosts."""
+    found = {message.key: message.forms for message in script().messages(script().FOLDER / f"fedmed_{language}.ts")}
+    assert found["", "Host", ""] != found["", "Host", "who hosts"]
+
+
 def written(folder: Path, text: str, few: str, many: str, *, kind: str = "", source: str = TEXT[1]) -> Path:
     ts = folder / "fedmed_de.ts"
     shown = {"text": text, "source": source, "few": few, "many": many}

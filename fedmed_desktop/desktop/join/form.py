@@ -139,7 +139,10 @@ def invited_to(invitation: Invitation | None, before: JoinRequest | None) -> lis
     address = invitation.address if invitation else urlsplit(before.address).netloc if before else ""
     name = invitation.site if invitation else before.name if before else ""
     as_host = invitation is not None and invitation.role == "host"
-    facts = [(tr("Host"), address), (tr("Your name there") if as_host else tr("This site's name there"), name)]
+    facts = [
+        (tr("Host", "who hosts"), address),
+        (tr("Your name there") if as_host else tr("This site's name there"), name),
+    ]
     if invitation:
         digits = invitation.fingerprint[:_SHOWN_OF_FINGERPRINT]
         shown = "\u00a0".join(digits[at : at + 4] for at in range(0, len(digits), 4))

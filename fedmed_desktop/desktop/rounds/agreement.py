@@ -48,7 +48,7 @@ def _facts(desk: Desk, spec: FederationSpec, host: str, method: str) -> list[tup
     words = {"test": tr("a test: its results do not count"), "production": tr("real work: its results count")}
     sites = desk.joined.sites if desk.joined else 0
     facts = [
-        (tr("Host"), host),
+        (tr("Host", "who hosts"), host),
         (tr("Federation"), spec.name),
         (tr("What for"), words[spec.environment]),
         (tr("Tasks"), ", ".join(task_name(task) for task in spec.tasks)),
