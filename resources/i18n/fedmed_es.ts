@@ -719,7 +719,7 @@
     </message>
     <message>
         <source>Better than {earlier} after as many rounds ({rounds}): {now} of 100 found correctly, {then} then</source>
-        <translation>Mejor que {earlier} tras el mismo número de rondas ({rounds}): {now} aciertos de cada 100, entonces {then}</translation>
+        <translation>Mejor que {earlier} tras el mismo número de rondas ({rounds}): {now} aciertos de cada 100, frente a {then} entonces</translation>
     </message>
     <message>
         <source>Bound to the entry before</source>
@@ -1253,7 +1253,7 @@
     </message>
     <message>
         <source>Go on serving, and close</source>
-        <translation>Seguir, y cerrar</translation>
+        <translation>Seguir y cerrar</translation>
     </message>
     <message>
         <source>Go on waiting</source>
@@ -1405,15 +1405,15 @@
     </message>
     <message>
         <source>Invented records that were trained on are hardly known better than others.</source>
-        <translation>El modelo apenas conoce mejor que otros los registros inventados con los que se entrenó.</translation>
+        <translation>El modelo apenas conoce mejor que otros los datos inventados con los que se entrenó.</translation>
     </message>
     <message>
         <source>Invented records that were trained on are known a little.</source>
-        <translation>El modelo conoce un poco los registros inventados con los que se entrenó.</translation>
+        <translation>El modelo conoce un poco los datos inventados con los que se entrenó.</translation>
     </message>
     <message>
         <source>Invented records that were trained on are known: a real one seen as often would be too.</source>
-        <translation>El modelo conoce los registros inventados con los que se entrenó: también conocería uno real visto el mismo número de veces.</translation>
+        <translation>El modelo conoce los datos inventados con los que se entrenó: también conocería un dato real visto el mismo número de veces.</translation>
     </message>
     <message>
         <source>Invite a site</source>
@@ -1908,7 +1908,7 @@
     </message>
     <message>
         <source>No federation yet</source>
-        <translation>Todavía ninguna federación</translation>
+        <translation>Todavía no hay ninguna federación</translation>
     </message>
     <message>
         <source>No long passage of your notes came out word for word because of this round.</source>
@@ -2250,7 +2250,7 @@
     </message>
     <message>
         <source>Perhaps better than {earlier} after as many rounds ({rounds}), not sure: {now} of 100, {then} then</source>
-        <translation>Quizá mejor que {earlier} tras el mismo número de rondas ({rounds}), sin seguridad: {now} de cada 100, entonces {then}</translation>
+        <translation>Quizá mejor que {earlier} tras el mismo número de rondas ({rounds}), sin seguridad: {now} de cada 100, frente a {then} entonces</translation>
     </message>
     <message>
         <source>Perhaps worse on {notes}, not sure</source>
@@ -2258,7 +2258,7 @@
     </message>
     <message>
         <source>Perhaps worse than {earlier} after as many rounds ({rounds}), not sure: {now} of 100, {then} then</source>
-        <translation>Quizá peor que {earlier} tras el mismo número de rondas ({rounds}), sin seguridad: {now} de cada 100, entonces {then}</translation>
+        <translation>Quizá peor que {earlier} tras el mismo número de rondas ({rounds}), sin seguridad: {now} de cada 100, frente a {then} entonces</translation>
     </message>
     <message>
         <source>Phone the host, at a number that you already have, and read them out. The host sees the same words.</source>
@@ -2278,7 +2278,7 @@
     </message>
     <message>
         <source>Planted records</source>
-        <translation>Registros señuelo</translation>
+        <translation>Datos señuelo</translation>
     </message>
     <message>
         <source>Points, of 100</source>
@@ -2796,7 +2796,7 @@
     </message>
     <message>
         <source>Stay</source>
-        <translation>Quedarse</translation>
+        <translation>No cerrar</translation>
     </message>
     <message>
         <source>Stay in the tray</source>
@@ -2840,7 +2840,7 @@
     </message>
     <message>
         <source>Stop serving, and close</source>
-        <translation>Detener, y cerrar</translation>
+        <translation>Detener y cerrar</translation>
     </message>
     <message>
         <source>Stop taking part</source>
@@ -3785,7 +3785,7 @@
     </message>
     <message>
         <source>Wait no longer for scores?</source>
-        <translation>¿No esperar más las puntuaciones?</translation>
+        <translation>¿Dejar de esperar las puntuaciones?</translation>
     </message>
     <message>
         <source>Wait until you have compared six words</source>
@@ -4001,7 +4001,7 @@
     </message>
     <message>
         <source>Worse than {earlier} after as many rounds ({rounds}): {now} of 100 found correctly, {then} then</source>
-        <translation>Peor que {earlier} tras el mismo número de rondas ({rounds}): {now} aciertos de cada 100, entonces {then}</translation>
+        <translation>Peor que {earlier} tras el mismo número de rondas ({rounds}): {now} aciertos de cada 100, frente a {then} entonces</translation>
     </message>
     <message>
         <source>Worst site</source>
@@ -4141,7 +4141,7 @@
     </message>
     <message>
         <source>Your notes beside others&apos;</source>
-        <translation>Sus notas junto a las de los demás</translation>
+        <translation>Sus notas frente a las de los demás</translation>
     </message>
     <message>
         <source>Your notes hold none that the check of notes would find.</source>
@@ -5504,7 +5504,7 @@
     </message>
     <message>
         <source>Counts from the next start of the program. Hours in which something may leave, and the rank, are limited by the policy below.</source>
-        <translation>Cuenta a partir del próximo inicio del programa. Las horas en las que puede salir algo, y el rango, los limita la política de abajo.</translation>
+        <translation>Se aplica a partir del próximo inicio del programa. Las horas en las que puede salir algo, y el rango, los limita la política de abajo.</translation>
     </message>
 </context>
 <context>
@@ -7122,7 +7122,7 @@
     </message>
     <message>
         <source>No federation yet</source>
-        <translation>Todavía ninguna federación</translation>
+        <translation>Todavía no hay ninguna federación</translation>
     </message>
     <message>
         <source>See a demonstration</source>
@@ -7402,7 +7402,7 @@
     </message>
     <message>
         <source>This site compared with the federation</source>
-        <translation>Este centro junto a la federación</translation>
+        <translation>Este centro frente a la federación</translation>
     </message>
     <message>
         <source>What is shared</source>
@@ -7594,7 +7594,7 @@
     </message>
     <message>
         <source>Wait no longer…</source>
-        <translation>No esperar más…</translation>
+        <translation>Dejar de esperar…</translation>
     </message>
 </context>
 <context>
@@ -7730,7 +7730,7 @@
     </message>
     <message>
         <source>Escape</source>
-        <translation>Escape</translation>
+        <translation>Esc</translation>
     </message>
     <message>
         <source>Examples</source>
