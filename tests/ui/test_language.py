@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from fedmed_desktop.desktop.look.language import Language, customs_of, language_for
 from fedmed_desktop.desktop.look.theme import Appearance
+from fedmed_desktop.desktop.monitor.controls import MonitorControls
 from fedmed_desktop.wording import moment, tr, written
 from fedmed_desktop.wording.catalogue import Catalogue, languages
 from tests.parts.ui import Desktop
@@ -94,6 +95,14 @@ def test_that_numbers_and_moments_are_written_as_in_the_language(
 def test_that_the_systems_own_customs_count_within_a_language() -> None:
     swiss = customs_of("de", QLocale("de_CH"))
     assert (swiss.group, swiss.point) == ("'", ".") and customs_of("de", QLocale("de")).group == "."
+
+
+def test_that_the_strength_of_smoothing_is_written_as_in_the_language(speak: Speak, qtbot: QtBot) -> None:
+    speak("de", Catalogue("de", {("MonitorControls", "0.6", ""): ("0,6",)}))
+    controls = MonitorControls()
+    qtbot.addWidget(controls)
+    controls.show_options("0.6", "step", False, False)
+    assert controls.smoothing.text() == "Smoothing 0,6"
 
 
 @pytest.mark.skipif("de" not in languages(), reason="German is not there")

@@ -110,7 +110,8 @@ class MonitorControls(Row):
                 action.setChecked(action.data() == value)
         self.log_action.setChecked(is_log)
         self.table_action.setChecked(is_table)
-        text = self.tr("Smoothing {weight}").format(weight=self.tr("off") if weight == "0" else weight)
+        words = {"0": self.tr("off"), "0.6": self.tr("0.6"), "0.9": self.tr("0.9")}
+        text = self.tr("Smoothing {weight}").format(weight=words[weight])
         self.smoothing.setText(text)
         self.smoothing.setAccessibleName(self.tr("{text}, of the training loss").format(text=text))
 
