@@ -398,15 +398,15 @@
     </message>
     <message>
         <source>*alone*: each site trains by itself, and is scored in the same way</source>
-        <translation>*allein*: Jeder Standort trainiert für sich und wird auf dieselbe Weise bewertet</translation>
+        <translation>*alone* (allein): Jeder Standort trainiert für sich und wird auf dieselbe Weise bewertet</translation>
     </message>
     <message>
         <source>*base*: the model before any training</source>
-        <translation>*Basis*: das Modell vor jedem Training</translation>
+        <translation>*base* (Basis): das Modell vor jedem Training</translation>
     </message>
     <message>
         <source>*centralised*: one training on the notes of all sites in one place, which no federation may do</source>
-        <translation>*zentral*: ein einziges Training mit den Texten aller Standorte an einem Ort, was keine Föderation darf</translation>
+        <translation>*centralised* (zentral): ein einziges Training mit den Texten aller Standorte an einem Ort, was keine Föderation darf</translation>
     </message>
     <message>
         <source>*encoder*: token classification instead of generated text ({model}). Its loss is of tags and cannot be compared. Of FedAvg all trained weights travel, in 32 bits.</source>
@@ -1266,8 +1266,8 @@
     <message numerus="yes">
         <source>Half of the change is in %n of {all} layers, most of it in layer {most}.</source>
         <translation>
-            <numerusform>Die Hälfte der Änderung liegt in %n von {all} Schichten, das meiste in Schicht {most}.</numerusform>
-            <numerusform>Die Hälfte der Änderung liegt in %n von {all} Schichten, das meiste in Schicht {most}.</numerusform>
+            <numerusform>Die Hälfte der Änderung liegt in %n von {all} Schichten, am meisten in Schicht {most}.</numerusform>
+            <numerusform>Die Hälfte der Änderung liegt in %n von {all} Schichten, am meisten in Schicht {most}.</numerusform>
         </translation>
     </message>
     <message>
@@ -1301,7 +1301,7 @@
     </message>
     <message>
         <source>Host</source>
-        <translation>Ausrichten</translation>
+        <translation>Betreiben</translation>
     </message>
     <message>
         <source>Host a federation</source>
@@ -2040,7 +2040,7 @@
     </message>
     <message>
         <source>Note text</source>
-        <translation>Wortlaut der Texte</translation>
+        <translation>Wörter aus den Texten</translation>
     </message>
     <message>
         <source>Notes</source>
@@ -3797,7 +3797,7 @@
     </message>
     <message>
         <source>Waiting for its turn</source>
-        <translation>Wartet, bis er an der Reihe ist</translation>
+        <translation>Noch nicht an der Reihe</translation>
     </message>
     <message>
         <source>Waiting for others</source>
@@ -4165,7 +4165,7 @@
     </message>
     <message>
         <source>Your system tells you of these while the window is not in front. They never hold text of a note.</source>
-        <translation>Ihr System meldet Ihnen diese, solange das Fenster nicht vorn ist. Sie enthalten nie etwas aus dem Wortlaut der Texte.</translation>
+        <translation>Ihr System meldet Ihnen Folgendes, solange das Fenster nicht im Vordergrund ist. Die Meldungen enthalten nie Wortlaut aus den Texten.</translation>
     </message>
     <message>
         <source>Your update of round {round} changed the model more than allowed, so it was shortened.</source>
@@ -4509,7 +4509,7 @@
     </message>
     <message>
         <source>lowered in round {round}: {before} to {after}</source>
-        <translation>gesenkt in Runde {round}: {before} auf {after}</translation>
+        <translation>gesenkt in Runde {round}: von {before} auf {after}</translation>
     </message>
     <message>
         <source>masked adapter</source>
@@ -4645,7 +4645,7 @@
     </message>
     <message>
         <source>raised in round {round}: {before} to {after}</source>
-        <translation>erhöht in Runde {round}: {before} auf {after}</translation>
+        <translation>erhöht in Runde {round}: von {before} auf {after}</translation>
     </message>
     <message>
         <source>real use</source>
@@ -4972,7 +4972,7 @@
     </message>
     <message>
         <source>{done} of {total} sites are scored.</source>
-        <translation>{done} von {total} Standorten sind bewertet.</translation>
+        <translation>Bewertet: {done} von {total} Standorten.</translation>
     </message>
     <message>
         <source>{drift} not measured yet</source>
@@ -5015,7 +5015,7 @@
     </message>
     <message>
         <source>{joined} of {expected} sites have joined</source>
-        <translation>{joined} von {expected} Standorten sind beigetreten</translation>
+        <translation>Beigetreten: {joined} von {expected} Standorten</translation>
     </message>
     <message>
         <source>{kept:,} of {all:,} marked entities count.</source>
@@ -5127,7 +5127,7 @@
     </message>
     <message>
         <source>{sent} of {asked} sites have sent</source>
-        <translation>{sent} von {asked} Standorten haben gesendet</translation>
+        <translation>Gesendet: {sent} von {asked} Standorten</translation>
     </message>
     <message>
         <source>{share} of the full model</source>
@@ -5377,7 +5377,7 @@
     <name>BackgroundCard</name>
     <message>
         <source>Ask me, and remember the answer</source>
-        <translation>Mich fragen und die Antwort behalten</translation>
+        <translation>Fragen und die Antwort merken</translation>
     </message>
     <message>
         <source>Close the program</source>
@@ -6215,7 +6215,7 @@
     </message>
     <message>
         <source>What hosting means</source>
-        <translation>Was es heißt, Betreiber zu sein</translation>
+        <translation>Was der Betrieb bedeutet</translation>
     </message>
     <message>
         <source>You invite each site, by a line, a file or a QR code. Nobody else can come in.</source>
@@ -6258,7 +6258,7 @@
     </message>
     <message>
         <source>You are a host of this federation; another computer serves it.</source>
-        <translation>Sie sind ein Ausrichter dieser Föderation; sie läuft auf einem anderen Rechner.</translation>
+        <translation>Sie sind ein Betreiber dieser Föderation; sie läuft auf einem anderen Rechner.</translation>
     </message>
     <message>
         <source>You host this federation, as a test.</source>
@@ -7379,7 +7379,7 @@
     </message>
     <message>
         <source>What you choose here is kept on this computer. It counts at once, where nothing else is said.</source>
-        <translation>Was Sie hier wählen, bleibt auf diesem Rechner. Es gilt sofort, wo nichts anderes steht.</translation>
+        <translation>Was Sie hier wählen, bleibt auf diesem Rechner. Es gilt sofort, wenn nichts anderes dabeisteht.</translation>
     </message>
 </context>
 <context>
