@@ -54,6 +54,25 @@ def _nothing_of_qt_left_behind(qapp: QApplication) -> Iterator[None]:
         pytest.fail(f"the test left behind: {'; '.join(leaks)}")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _dressed(qapp: QApplication) -> None:
+    """Every test has the program's look, whichever ran before it."""
+    from fedmed_desktop.desktop.look.theme import Appearance
+
+    Appearance(qapp, "light").end()
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was(qapp: QApplication, _dressed: None) -> Iterator[None]:
+    """The look that a test leaves is the one that it found, also where the program itself chose another."""
+    from fedmed_desktop.desktop.look.theme import Appearance, active, px
+
+    before = (active().name, px(100))
+    yield
+    if (active().name, px(100)) != before:
+        Appearance(qapp, before[0], before[1] / 100).end()
+
+
 @pytest.fixture(autouse=True)
 def _no_view_opens_a_file() -> Iterator[None]:
     """Whatever a test shows: views are values and pure functions; files are read beside the GUI thread."""
@@ -95,10 +114,9 @@ def look(qapp: QApplication) -> Iterator[Appearance]:
     """The program's own look, which a test may change."""
     from fedmed_desktop.desktop.look.theme import Appearance
 
+
     look = Appearance(qapp, "light")
     yield look
-    look.choose("light")
-    look.set_text_scale(1.0)
     look.end()
 
 

@@ -16,7 +16,7 @@ from fedmed_desktop.desktop.guide import files as guide_module
 from fedmed_desktop.desktop.guide.files import PAGES, UNDER, guide_text, guide_title
 from fedmed_desktop.desktop.guide.page_view import _pictures
 from fedmed_desktop.desktop.guide.window import GuideDialog
-from fedmed_desktop.desktop.look.theme import Appearance, sized
+from fedmed_desktop.desktop.look.theme import TEXT_PX, Appearance, px
 from fedmed_desktop.federation.methods import METHODS
 from fedmed_desktop.resources import resource
 
@@ -133,7 +133,7 @@ def test_that_an_unknown_page_leads_to_the_first(guide: GuideDialog) -> None:
 
 
 def test_that_nothing_is_read_before_it_is_wanted_and_each_page_once(
-    qtbot: QtBot, qapp: QApplication, monkeypatch: pytest.MonkeyPatch
+    qtbot: QtBot, qapp: QApplication, look: Appearance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
     file = guide_module.resource
@@ -142,7 +142,7 @@ def test_that_nothing_is_read_before_it_is_wanted_and_each_page_once(
     parent = QWidget()
     qtbot.addWidget(parent)
     dialog = GuideDialog(parent)
-    dialog.setFont(sized(dialog.font(), 20))
+    look.set_text_scale(1.5)
     qapp.processEvents()
     assert read == []
     for page in (*PAGES, *UNDER, *PAGES):
@@ -150,9 +150,10 @@ def test_that_nothing_is_read_before_it_is_wanted_and_each_page_once(
     pages = [name for name in read if name.endswith(".md")]
     assert sorted(pages) == sorted(f"guide/{page}.md" for page in (*PAGES, *UNDER))
     dialog.close()
-    dialog.setFont(sized(dialog.font(), 30))
+    look.set_text_scale(2.0)
     dialog.open_at("rounds")
-    assert dialog.text.document().defaultFont() == dialog.font(), "letters that changed while it was closed"
+    letters = dialog.text.document().defaultFont().pixelSize()
+    assert letters == px(TEXT_PX) == 2 * TEXT_PX, "letters that changed while it was closed"
     dialog.close()
 
 
