@@ -28,12 +28,11 @@ from tests.ui.clipping import clipped, cut, outside, overlaps, seen, told
 from tests.ui.scenes import Stage, scenes, settle, shown
 
 SCENES = scenes()
-SCALES = (1.0, 2.0)
 SIZE = (1280, 720)
 LEAST_COLORS = 12  # of an empty window there are fewer
 
 
-@pytest.fixture(scope="module", params=SCALES, ids=["100", "200"])
+@pytest.fixture(scope="module", params=[1.0, pytest.param(2.0, marks=pytest.mark.slow)], ids=["100", "200"])
 def scale(request: pytest.FixtureRequest, qapp: QApplication) -> Iterator[float]:
     look = Appearance(qapp, "light", request.param)
     yield request.param
