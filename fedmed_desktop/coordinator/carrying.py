@@ -92,12 +92,12 @@ class Imported:
 
 
 def exported(result: Any) -> Exported:
-    """The same of what a coordinator has answered to a command."""
+    """Reads the answer of a coordinator to the command that exports."""
     return TypeAdapter(Exported).validate_python(result)
 
 
 def imported(result: Any) -> Imported:
-    """The same of what a coordinator has answered to a command."""
+    """Reads the answer of a coordinator to the command that imports."""
     return TypeAdapter(Imported).validate_python(result)
 
 
