@@ -114,7 +114,6 @@ def look(qapp: QApplication) -> Iterator[Appearance]:
     """The program's own look, which a test may change."""
     from fedmed_desktop.desktop.look.theme import Appearance
 
-
     look = Appearance(qapp, "light")
     yield look
     look.end()

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
@@ -86,6 +87,7 @@ def test_that_nothing_is_chosen_any_more_once_something_else_has_begun(
     one.until(lambda: not one.program.demonstration.isVisible())
 
 
+@pytest.mark.slow
 def test_that_the_dialog_grows_with_its_letters_while_it_is_open(
     desktop: Callable[..., Desktop], tmp_path: Path
 ) -> None:

@@ -151,6 +151,7 @@ def empty_page(page: str, folder: Path, qtbot: QtBot) -> NDArray[np.uint8]:
     return pixels(window.grab().toImage())
 
 
+@pytest.mark.slow
 def test_that_pictures_of_a_real_run_remain_and_a_rule_decided(
     qtbot: QtBot, qapp: QApplication, demo_notes: Path, tiny_model: Path, tmp_path: Path
 ) -> None:

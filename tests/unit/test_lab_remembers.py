@@ -39,6 +39,7 @@ def rows_of(engine: LocalEngine, model: Path, out: Path, score_on: str) -> list[
     return [row.model_copy(update={"seconds": 0.0}) for row in results.rows]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score_on", ["loss", "answers"])
 def test_that_cells_have_the_same_bits_when_what_was_evaluated_is_remembered(
     score_on: str, tiny_model: Path, tmp_path: Path

@@ -56,7 +56,7 @@ def allocated(load: Load, folder: Path) -> int:
     return most
 
 
-@pytest.mark.parametrize("anew", [False, True])
+@pytest.mark.parametrize("anew", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_that_what_a_step_takes_is_counted_within_15_percent(anew: bool, tmp_path: Path) -> None:
     load = Load(3, 250, anew)
     (counted,) = needs(MODEL, [load], RANK, torch.float32)
@@ -73,6 +73,7 @@ def test_that_weights_in_4_bits_and_half_precision_are_counted_as_they_are_held(
     assert half.weights - four.weights == pytest.approx(linear * (2 - 0.516), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_that_more_rows_keep_more_and_layers_computed_anew_less() -> None:
     loads = [Load(1, 100), Load(3, 100, anew=True), Load(3, 100)]
     one, anew, three = needs(MODEL, loads, RANK, torch.float32)

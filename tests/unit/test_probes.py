@@ -119,6 +119,7 @@ def test_that_held_out_notes_are_matched_for_task_and_length(base: BaseModel) ->
     assert matched([Item(longer, "entities")], pool) == [None]
 
 
+@pytest.mark.slow
 def test_that_a_round_brings_its_probes_and_the_same_round_the_same(
     base: BaseModel, start: Adapter, tmp_path: Path
 ) -> None:
@@ -190,6 +191,7 @@ def test_that_rare_strings_are_compared_with_invented_ones_of_their_form(base: B
     assert rare_strings(reader, encoder, [Note(id="a", text=LONG)], 0, Budget(60, Control())) == "none_found"
 
 
+@pytest.mark.slow
 def test_that_planted_records_are_trained_on_and_counted_in_nothing_that_leaves(
     base: BaseModel, start: Adapter, tmp_path: Path
 ) -> None:
