@@ -8588,7 +8588,7 @@
     </message>
     <message>
         <source>The administrator of this computer provides the secret key of the folder {path}, but did not at this start. Start the program as a service again, or name the key&apos;s file in FEDMED_SITE_KEY_FILE (for a coordinator: FEDMED_COORDINATOR_KEY_FILE).</source>
-        <translation>Der geheime Schlüssel des Ordners {path} wird vom Administrator dieses Rechners bereitgestellt, bei diesem Start aber nicht. Starten Sie wieder als Dienst, oder nennen Sie die Schlüsseldatei in FEDMED_SITE_KEY_FILE (für einen Koordinator: FEDMED_COORDINATOR_KEY_FILE).</translation>
+        <translation>Der geheime Schlüssel des Ordners {path} wird vom Administrator dieses Rechners bereitgestellt, bei diesem Start aber nicht. Starten Sie das Programm wieder als Dienst, oder nennen Sie die Schlüsseldatei in FEDMED_SITE_KEY_FILE (für einen Koordinator: FEDMED_COORDINATOR_KEY_FILE).</translation>
     </message>
     <message>
         <source>The audit file {path} cannot be read: {reason}. Check the path and its permissions.</source>
@@ -8948,7 +8948,7 @@
     </message>
     <message>
         <source>The model in {path} cannot be adapted: {kind} models keep what they have read in an internal state of a special kind, which this program cannot continue from when it scores notes. Choose a base model with attention, such as Llama, Qwen, Gemma, Mistral, Phi or Granite.</source>
-        <translation>Das Modell in {path} lässt sich nicht anpassen: {kind}-Modelle halten das Gelesene in einem eigenen Zustand, den dieses Programm beim Bewerten von Texten nicht weiterführen kann. Wählen Sie ein Basismodell mit Attention, etwa Llama, Qwen, Gemma, Mistral, Phi oder Granite.</translation>
+        <translation>Das Modell in {path} lässt sich nicht anpassen: {kind}-Modelle halten das Gelesene in einem inneren Zustand besonderer Art, den dieses Programm beim Bewerten von Texten nicht weiterführen kann. Wählen Sie ein Basismodell mit Attention, etwa Llama, Qwen, Gemma, Mistral, Phi oder Granite.</translation>
     </message>
     <message>
         <source>The model in {path} cannot be adapted: {kind} models read text in both directions, so during training they would see the answer that they should learn. Choose a causal language model, which continues a text.</source>
@@ -9196,7 +9196,7 @@
     </message>
     <message>
         <source>The starting adapter has rank {rank}, but the federation allows at most {most}. Give --rank {rank} or more.</source>
-        <translation>Der Adapter, mit dem begonnen werden soll, hat Rang {rank}, die Föderation höchstens {most}. Geben Sie --rank {rank} oder mehr an.</translation>
+        <translation>Der Adapter, mit dem begonnen werden soll, hat Rang {rank}, die Föderation erlaubt aber höchstens {most}. Geben Sie --rank {rank} oder mehr an.</translation>
     </message>
     <message>
         <source>The stored adapter {sha256} is damaged: its bytes have changed. Copy it from a backup, or download it again.</source>
@@ -9552,7 +9552,7 @@
     </message>
     <message>
         <source>This invitation is mistyped or incomplete: its checksum is wrong. Nothing was sent. Copy it again: the whole line, from fedmed: to the end.</source>
-        <translation>Diese Einladung ist vertippt oder unvollständig: Ihre Prüfsumme ist falsch. Nichts wurde gesendet. Kopieren Sie sie noch einmal, die ganze Zeile von fedmed: bis zum Ende.</translation>
+        <translation>Diese Einladung enthält einen Tippfehler oder ist unvollständig: Ihre Prüfsumme ist falsch. Nichts wurde gesendet. Kopieren Sie sie noch einmal, die ganze Zeile von fedmed: bis zum Ende.</translation>
     </message>
     <message>
         <source>This invitation is not valid: a newer one replaced it, the host took it back, or it belongs to another federation. Ask the host for a new one.</source>
