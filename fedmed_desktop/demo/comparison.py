@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .. import events
 from ..federation import Control, FederationSpec, Given, Plan
-from ..federation.work import Emit
+from ..federation.work import MOMENTS, Emit
 from ..lora import Adapter
 from ..scores import Scores, pool
 from ..training.preparation import LoadedBase, site_relations_map, site_types_map, trainer_factory, typed_notes
@@ -62,13 +62,13 @@ class Comparison:
         return TestScores({**measured.by_site, **told})
 
     def alone(self, site: DemoSite, initial: Adapter, folder: Path, control: Control) -> TestScores:
-        """Scores of the site trained alone: the same rounds, steps, seeds and optimiser restarts."""
-        adapter = initial
+        """Scores of the site trained alone: the same rounds, steps, seeds and optimiser."""
+        given = Given(initial)
         for number in range(1, self._spec.rounds + 1):
             plan = Plan(
                 round=number,
                 rounds=self._spec.rounds if self._spec.training.schedule != "round" else None,
-                start=adapter.sha256,
+                start=given.start.sha256,
                 rank=self._spec.lora.rank,
                 training=self._spec.training,
                 seed=self._spec.site_seed(site.name, number),
@@ -79,6 +79,7 @@ class Comparison:
             def emit(event: events.Event) -> None:
                 self._emit(event.model_copy(update={"site": f"{site.name} alone"}))
 
-            result = self._trainers[site.name].train_round(plan, Given(adapter), alone, emit, control)
-            adapter = Adapter.from_blob(result.blobs["adapter"])
-        return self.score(adapter, f"{site.name} alone", control)
+            result = self._trainers[site.name].train_round(plan, given, alone, emit, control)
+            moments = {name: one for name, one in result.own.items() if name in MOMENTS}
+            given = Given(Adapter.from_blob(result.blobs["adapter"]), own=moments)
+        return self.score(given.start, f"{site.name} alone", control)

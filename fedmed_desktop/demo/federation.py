@@ -17,6 +17,8 @@ from ..coordinator import CoordinatorServer, Host
 from ..coordinator.founding import found_federation, lacking
 from ..errors import UserFacingError
 from ..federation import FederationSpec
+from ..federation.methods import usual
+from ..federation.methods.fitting import refusal_of_moments
 from ..federation.names import site_name
 from ..federation.probes import Probing
 from ..federation.record import RoundsState
@@ -33,6 +35,7 @@ from .settings import (
     LORA,
     MODIFIERS,
     OVERFITTED_NOTES,
+    SCORED_NOTES,
     SHARED_NOTES,
     TASKS,
     TRAINING,
@@ -76,10 +79,16 @@ def demo_sites(options: DemoOptions) -> list[DemoSite]:
     for folder in folders:
         site_name(folder.name)
     sites = [DemoSite(folder.name, folder, read_notes_folder(folder)) for folder in folders]
+    if options.notes == DemoOptions().notes:
+        sites = [replace(site, notes=_scored_on_fewer(site.notes)) for site in sites]
     if options.overfitted:
         few = replace(sites[0].notes, train=sites[0].notes.train[:OVERFITTED_NOTES])
         sites[0] = replace(sites[0], notes=few)
     return sites
+
+
+def _scored_on_fewer(notes: SiteNotes) -> SiteNotes:
+    return replace(notes, validation=notes.validation[:SCORED_NOTES])
 
 
 def demo_spec(options: DemoOptions, sites: list[DemoSite]) -> tuple[FederationSpec, Adapter]:
@@ -97,10 +106,14 @@ def demo_spec(options: DemoOptions, sites: list[DemoSite]) -> tuple[FederationSp
         begin_with=load_adapter(options.begins_with) if options.begins_with else None,
         rounds=options.rounds,
         method={"name": options.method},
-        training=TRAINING,
+        training=TRAINING.model_copy(update={"keep_moments": not _refuses_moments(options.method)}),
         round={"sites": len(sites), "quorum": max(1, len(sites) - 1)},
         **_asked_for(options, sites),
     )
+
+
+def _refuses_moments(method: str) -> bool:
+    return refusal_of_moments(method, usual(method)) is not None
 
 
 def _asked_for(options: DemoOptions, sites: list[DemoSite]) -> dict[str, Any]:
@@ -131,6 +144,8 @@ async def run_federation(
     joined: Callable[[SiteAgent], None],
 ) -> Finished:
     """Runs all rounds. The first site is the operator's; without an `operator`, the demo rule decides there too.
+
+    Its adapters are looked through for what they may reveal only where there is somebody to read that.
 
     It computes first in each round, so that who watches has something to see and to decide while the others compute.
 
@@ -168,7 +183,7 @@ async def run_federation(
                             site.notes,
                             site.folder,
                             emit,
-                            probing=None if number else Probing,  # somebody looks at the first site's alone
+                            probing=Probing if operator and number == 0 else None,
                         ),
                         approver=operator if operator and number == 0 else RuleApprover(DEMO_RULE),
                         jobs=turns.others if number else turns.first,

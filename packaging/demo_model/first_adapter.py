@@ -58,6 +58,7 @@ def teach(data: Path, steps: int, rate: float, seed: int, threads: int) -> Adapt
     model = resource("demo_model")
     training = TRAINING.model_copy(
         update={"steps": steps, "batch_size": 8, "learning_rate": rate, "checkpoint_steps": 10**6}
+        | {"schedule": "round", "keep_moments": False, "mention_weight": 1.0}
     )
     spec, initial = found_federation(
         model,

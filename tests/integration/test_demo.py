@@ -15,12 +15,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from fedmed_desktop import events
-from fedmed_desktop.demo.settings import LORA, SHARED_NOTES, DemoOptions
+from fedmed_desktop.clinical import read_notes_folder
+from fedmed_desktop.demo.settings import LORA, SCORED_NOTES, SHARED_NOTES, DemoOptions
+from fedmed_desktop.federation import Given, LocalResult, Plan
 from fedmed_desktop.federation.methods import METHODS
 from fedmed_desktop.federation.work import Entry
 from fedmed_desktop.lora import Adapter, algebra
@@ -34,6 +36,7 @@ if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
     from fedmed_desktop.demo.federation import DemoSite, demo_sites, demo_spec
     from fedmed_desktop.demo.run import DemoResult, run_demo
     from fedmed_desktop.training.preparation import LoadedBase
+    from fedmed_desktop.training.trainer import SiteTrainer
 
 
 TEXTS = ("Lithium caused tremor .", "Aspirin was given for pain .", "Fever followed the dose of cefazolin .")
@@ -91,11 +94,20 @@ def demonstrate(options: DemoOptions, person: Person | None = None) -> tuple[Dem
 
 
 def test_that_a_demonstration_reports_every_round_and_compares_on_test_notes(
-    notes: Path, tiny_model: Path, tmp_path: Path
+    notes: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    begun, train_round = list[tuple[int, set[str]]](), SiteTrainer.train_round
+
+    def watched(self: SiteTrainer, plan: Plan, given: Given, *rest: Any) -> LocalResult:
+        begun.append((plan.round, set(given.own)))
+        return train_round(self, plan, given, *rest)
+
+    monkeypatch.setattr(SiteTrainer, "train_round", watched)
     options = DemoOptions(rounds=2, model=tiny_model, notes=notes, report=tmp_path / "report", compare=True, threads=1)
     result, seen = demonstrate(options)
     report = json.loads((tmp_path / "report" / "report.json").read_text())
+    # In the federation and alone, optimisers go on from their own moments.
+    assert sorted(begun, key=lambda one: one[0]) == [(1, set())] * 4 + [(2, {"means", "squares"})] * 4
     assert report["method"] == "fed_medlora"
     assert {"seed", "seconds", "peak_memory_mib", "machine", "versions"} <= report.keys()
     assert [entry["round"] for entry in report["rounds"]] == [1, 2]
@@ -122,6 +134,9 @@ def test_that_a_demonstration_reports_every_round_and_compares_on_test_notes(
     prepared = {event.site: event for event in seen if isinstance(event, events.Prepared)}
     assert prepared["North"].notes == 6 and prepared["North"].entities == {"drug": 6, "problem": 6}
     assert "CPU in float32" in prepared["North"].device
+    assert [entry.evidence.probes for entry in result.finished.record.entries if entry.plan.kind == "train"] == [
+        None
+    ] * 2
 
 
 def test_that_sites_train_on_the_tasks_that_they_have_labels_of_and_each_is_scored_by_its_name(
@@ -150,6 +165,15 @@ def test_that_sites_train_on_the_tasks_that_they_have_labels_of_and_each_is_scor
 def bundled(_late_imports: None) -> list[DemoSite]:
     """The sites with the notes that come with the program, which are thousands."""
     return demo_sites(DemoOptions())
+
+
+def test_that_what_is_told_at_the_end_is_of_all_test_notes_whatever_rounds_are_scored_on(
+    bundled: list[DemoSite],
+) -> None:
+    whole = [read_notes_folder(site.folder) for site in bundled]
+    assert [len(site.notes.validation) for site in bundled] == [SCORED_NOTES] * 3
+    assert [site.notes.test for site in bundled] == [notes.test for notes in whole]
+    assert [site.notes.train for site in bundled] == [notes.train for notes in whole]
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
@@ -205,6 +229,7 @@ def test_that_what_the_operator_keeps_never_counts_and_the_round_goes_on_without
     kept = person.asked[0].update.parts["adapter"].sha256
     sent = {e.blob for e in seen if isinstance(e, events.TransferProgress) and e.direction == "up"}
     assert kept not in sent and sent
+    assert all(entry.evidence.probes for entry in person.asked if entry.plan.kind == "train")  # somebody looks
 
 
 def test_that_a_notes_folder_without_sites_is_refused_in_words_and_leaves_no_report(
