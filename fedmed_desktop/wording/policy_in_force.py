@@ -26,6 +26,25 @@ _DAYS: Final = {
     "sun": later("Sunday"),
 }
 
+# By key, or by key and value where there are few of these. Scores are of 100, as on every page.
+_CONDITIONS: Final = {
+    "federation": later("the federation is {value}"),
+    "method": later("the method is {value}"),
+    "environment test": later("the federation is a test"),
+    "environment production": later("the federation is in production"),
+    "kind train": later("an adapter was trained"),
+    "kind evaluate": later("only scores are asked for"),
+    "most_rank": later("the rank is at most {value}"),
+    "over_rank": later("the rank is over {value}"),
+    "most_norm_ratio": later("the update is at most {value} times as large as the last one"),
+    "over_norm_ratio": later("the update is more than {value} times as large as the last one"),
+    "least_f1_gain": later("the score, of 100, changes by {value} or more"),
+    "under_f1_gain": later("the score, of 100, changes by less than {value}"),
+    "light amber": later("a finding on what it may reveal is amber or red"),
+    "light red": later("a finding on what it may reveal is red"),
+}
+_LIGHTS: Final = {"green": later("green"), "amber": later("amber"), "red": later("red")}
+
 
 class Said(NamedTuple):
     """One sentence. `key`: of the policy, or empty; `path`: of the file, empty where it is about none or several."""
@@ -65,7 +84,9 @@ def _of_file(layer: Layer, policy: InForce) -> Iterator[tuple[str, str]]:
         yield tr("Two different people must approve."), "four_eyes"
     if found.worst_light is not None:
         yield (
-            tr("The rating of what an adapter may reveal must be {light} or better.").format(light=found.worst_light),
+            tr("The rating of what an adapter may reveal must be {light} or better.").format(
+                light=tr(_LIGHTS[found.worst_light])
+            ),
             "worst_light",
         )
     for name, value in found.probes.model_dump(exclude_defaults=True).items():
@@ -114,11 +135,16 @@ def _hours(policy: Policy) -> str:
 
 
 def _when(rule: Rule) -> str:
-    """The rule's conditions, which all must hold, by their names in the file."""
+    """Says the rule's conditions, which all must hold."""
     said = rule.model_dump(exclude={"name", "action"}, exclude_defaults=True)
-    either = tr(" or ")  # not in the f-string, where the texts for translators would miss it
-    words = (
-        f"{key.replace('_', ' ')} {either.join(value) if isinstance(value, tuple) else value}"
-        for key, value in said.items()
-    )
+    words = (_condition(key, value) for key, value in said.items())
     return tr("if {conditions}, ").format(conditions=tr(" and ").join(words)) if said else ""
+
+
+def _condition(key: str, value: str | float | tuple[str, ...]) -> str:
+    if isinstance(value, str):
+        return tr(_CONDITIONS[f"{key} {value}"])
+    if isinstance(value, tuple):
+        return tr(_CONDITIONS[key]).format(value=tr(" or ").join(value))
+    shown = written(100 * value, "+g") if key.endswith("f1_gain") else written(value, "g")
+    return tr(_CONDITIONS[key]).format(value=shown)

@@ -4184,6 +4184,14 @@
         <translation>Ihr Beitrag aus Runde {round} wurde nicht einbezogen: Andere lagen näher beieinander.</translation>
     </message>
     <message>
+        <source>a finding on what it may reveal is amber or red</source>
+        <translation>ein Befund dazu, was er preisgeben kann, gelb oder rot ist</translation>
+    </message>
+    <message>
+        <source>a finding on what it may reveal is red</source>
+        <translation>ein Befund dazu, was er preisgeben kann, rot ist</translation>
+    </message>
+    <message>
         <source>a person must approve</source>
         <translation>nur mit Freigabe durch eine Person</translation>
     </message>
@@ -4242,6 +4250,14 @@
     <message>
         <source>all sites&apos; test notes</source>
         <translation>Testtexten aller Standorte</translation>
+    </message>
+    <message>
+        <source>amber</source>
+        <translation>gelb</translation>
+    </message>
+    <message>
+        <source>an adapter was trained</source>
+        <translation>ein Adapter trainiert wurde</translation>
     </message>
     <message>
         <source>and {n} more</source>
@@ -4414,6 +4430,10 @@
     <message>
         <source>first token after {time}</source>
         <translation>erstes Token nach {time}</translation>
+    </message>
+    <message>
+        <source>green</source>
+        <translation>grün</translation>
     </message>
     <message>
         <source>higher</source>
@@ -4624,6 +4644,10 @@
         <translation>nur hier</translation>
     </message>
     <message>
+        <source>only scores are asked for</source>
+        <translation>nur nach Scores gefragt wird</translation>
+    </message>
+    <message>
         <source>other sites</source>
         <translation>andere Standorte</translation>
     </message>
@@ -4666,6 +4690,10 @@
     <message>
         <source>record numbers</source>
         <translation>Aktennummern</translation>
+    </message>
+    <message>
+        <source>red</source>
+        <translation>rot</translation>
     </message>
     <message>
         <source>refused</source>
@@ -4804,6 +4832,22 @@
         <translation>den Beispieltexten</translation>
     </message>
     <message>
+        <source>the federation is a test</source>
+        <translation>die Föderation ein Test ist</translation>
+    </message>
+    <message>
+        <source>the federation is in production</source>
+        <translation>die Föderation produktiv ist</translation>
+    </message>
+    <message>
+        <source>the federation is {value}</source>
+        <translation>die Föderation {value} ist</translation>
+    </message>
+    <message>
+        <source>the method is {value}</source>
+        <translation>die Methode {value} ist</translation>
+    </message>
+    <message>
         <source>the note denies it</source>
         <translation>der Text verneint es</translation>
     </message>
@@ -4822,6 +4866,30 @@
     <message>
         <source>the program ended before the approval was in effect</source>
         <translation>das Programm endete, bevor die Freigabe wirksam wurde</translation>
+    </message>
+    <message>
+        <source>the rank is at most {value}</source>
+        <translation>der Rang höchstens {value} ist</translation>
+    </message>
+    <message>
+        <source>the rank is over {value}</source>
+        <translation>der Rang über {value} liegt</translation>
+    </message>
+    <message>
+        <source>the score, of 100, changes by less than {value}</source>
+        <translation>sich der Score (von 100) um weniger als {value} ändert</translation>
+    </message>
+    <message>
+        <source>the score, of 100, changes by {value} or more</source>
+        <translation>sich der Score (von 100) um {value} oder mehr ändert</translation>
+    </message>
+    <message>
+        <source>the update is at most {value} times as large as the last one</source>
+        <translation>der Beitrag höchstens {value}-mal so groß wie der letzte ist</translation>
+    </message>
+    <message>
+        <source>the update is more than {value} times as large as the last one</source>
+        <translation>der Beitrag mehr als {value}-mal so groß wie der letzte ist</translation>
     </message>
     <message>
         <source>the work was stopped</source>

@@ -4184,6 +4184,14 @@
         <translation>Su actualización de la ronda {round} no se combinó: otras estaban más cerca entre sí.</translation>
     </message>
     <message>
+        <source>a finding on what it may reveal is amber or red</source>
+        <translation>un hallazgo sobre lo que puede revelar es ámbar o rojo</translation>
+    </message>
+    <message>
+        <source>a finding on what it may reveal is red</source>
+        <translation>un hallazgo sobre lo que puede revelar es rojo</translation>
+    </message>
+    <message>
         <source>a person must approve</source>
         <translation>debe aprobar una persona</translation>
     </message>
@@ -4242,6 +4250,14 @@
     <message>
         <source>all sites&apos; test notes</source>
         <translation>las notas de prueba de todos los centros</translation>
+    </message>
+    <message>
+        <source>amber</source>
+        <translation>ámbar</translation>
+    </message>
+    <message>
+        <source>an adapter was trained</source>
+        <translation>se ha entrenado un adaptador</translation>
     </message>
     <message>
         <source>and {n} more</source>
@@ -4414,6 +4430,10 @@
     <message>
         <source>first token after {time}</source>
         <translation>primer token tras {time}</translation>
+    </message>
+    <message>
+        <source>green</source>
+        <translation>verde</translation>
     </message>
     <message>
         <source>higher</source>
@@ -4624,6 +4644,10 @@
         <translation>solo aquí</translation>
     </message>
     <message>
+        <source>only scores are asked for</source>
+        <translation>solo se piden puntuaciones</translation>
+    </message>
+    <message>
         <source>other sites</source>
         <translation>otros centros</translation>
     </message>
@@ -4666,6 +4690,10 @@
     <message>
         <source>record numbers</source>
         <translation>números de historia clínica</translation>
+    </message>
+    <message>
+        <source>red</source>
+        <translation>rojo</translation>
     </message>
     <message>
         <source>refused</source>
@@ -4804,6 +4832,22 @@
         <translation>las notas de ejemplo</translation>
     </message>
     <message>
+        <source>the federation is a test</source>
+        <translation>la federación es de prueba</translation>
+    </message>
+    <message>
+        <source>the federation is in production</source>
+        <translation>la federación está en producción</translation>
+    </message>
+    <message>
+        <source>the federation is {value}</source>
+        <translation>la federación es {value}</translation>
+    </message>
+    <message>
+        <source>the method is {value}</source>
+        <translation>el método es {value}</translation>
+    </message>
+    <message>
         <source>the note denies it</source>
         <translation>la nota lo niega</translation>
     </message>
@@ -4822,6 +4866,30 @@
     <message>
         <source>the program ended before the approval was in effect</source>
         <translation>el programa terminó antes de que la aprobación surtiera efecto</translation>
+    </message>
+    <message>
+        <source>the rank is at most {value}</source>
+        <translation>el rango es como máximo {value}</translation>
+    </message>
+    <message>
+        <source>the rank is over {value}</source>
+        <translation>el rango es superior a {value}</translation>
+    </message>
+    <message>
+        <source>the score, of 100, changes by less than {value}</source>
+        <translation>la puntuación (de 100) cambia en menos de {value}</translation>
+    </message>
+    <message>
+        <source>the score, of 100, changes by {value} or more</source>
+        <translation>la puntuación (de 100) cambia en {value} o más</translation>
+    </message>
+    <message>
+        <source>the update is at most {value} times as large as the last one</source>
+        <translation>la actualización es como máximo {value} veces tan grande como la anterior</translation>
+    </message>
+    <message>
+        <source>the update is more than {value} times as large as the last one</source>
+        <translation>la actualización es más de {value} veces tan grande como la anterior</translation>
     </message>
     <message>
         <source>the work was stopped</source>

@@ -4184,6 +4184,14 @@
         <translation>Votre mise à jour du tour {round} n’a pas été combinée&#xa0;: d’autres étaient plus proches entre elles.</translation>
     </message>
     <message>
+        <source>a finding on what it may reveal is amber or red</source>
+        <translation>un constat sur ce qu’il peut révéler est orange ou rouge</translation>
+    </message>
+    <message>
+        <source>a finding on what it may reveal is red</source>
+        <translation>un constat sur ce qu’il peut révéler est rouge</translation>
+    </message>
+    <message>
         <source>a person must approve</source>
         <translation>une personne doit approuver</translation>
     </message>
@@ -4242,6 +4250,14 @@
     <message>
         <source>all sites&apos; test notes</source>
         <translation>les notes de test de tous les sites</translation>
+    </message>
+    <message>
+        <source>amber</source>
+        <translation>orange</translation>
+    </message>
+    <message>
+        <source>an adapter was trained</source>
+        <translation>un adaptateur a été entraîné</translation>
     </message>
     <message>
         <source>and {n} more</source>
@@ -4414,6 +4430,10 @@
     <message>
         <source>first token after {time}</source>
         <translation>premier token après {time}</translation>
+    </message>
+    <message>
+        <source>green</source>
+        <translation>vert</translation>
     </message>
     <message>
         <source>higher</source>
@@ -4624,6 +4644,10 @@
         <translation>seulement ici</translation>
     </message>
     <message>
+        <source>only scores are asked for</source>
+        <translation>seuls des scores sont demandés</translation>
+    </message>
+    <message>
         <source>other sites</source>
         <translation>autres sites</translation>
     </message>
@@ -4666,6 +4690,10 @@
     <message>
         <source>record numbers</source>
         <translation>numéros de dossier</translation>
+    </message>
+    <message>
+        <source>red</source>
+        <translation>rouge</translation>
     </message>
     <message>
         <source>refused</source>
@@ -4804,6 +4832,22 @@
         <translation>les notes d’exemple</translation>
     </message>
     <message>
+        <source>the federation is a test</source>
+        <translation>la fédération est un test</translation>
+    </message>
+    <message>
+        <source>the federation is in production</source>
+        <translation>la fédération est en production</translation>
+    </message>
+    <message>
+        <source>the federation is {value}</source>
+        <translation>la fédération est {value}</translation>
+    </message>
+    <message>
+        <source>the method is {value}</source>
+        <translation>la méthode est {value}</translation>
+    </message>
+    <message>
         <source>the note denies it</source>
         <translation>la note le nie</translation>
     </message>
@@ -4822,6 +4866,30 @@
     <message>
         <source>the program ended before the approval was in effect</source>
         <translation>le programme s’est terminé avant que l’approbation prenne effet</translation>
+    </message>
+    <message>
+        <source>the rank is at most {value}</source>
+        <translation>le rang est d’au plus {value}</translation>
+    </message>
+    <message>
+        <source>the rank is over {value}</source>
+        <translation>le rang dépasse {value}</translation>
+    </message>
+    <message>
+        <source>the score, of 100, changes by less than {value}</source>
+        <translation>le score (sur 100) change de moins de {value}</translation>
+    </message>
+    <message>
+        <source>the score, of 100, changes by {value} or more</source>
+        <translation>le score (sur 100) change de {value} ou plus</translation>
+    </message>
+    <message>
+        <source>the update is at most {value} times as large as the last one</source>
+        <translation>la mise à jour est au plus {value} fois aussi grande que la précédente</translation>
+    </message>
+    <message>
+        <source>the update is more than {value} times as large as the last one</source>
+        <translation>la mise à jour est plus de {value} fois aussi grande que la précédente</translation>
     </message>
     <message>
         <source>the work was stopped</source>

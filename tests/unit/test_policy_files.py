@@ -12,9 +12,10 @@ import pytest
 
 from fedmed_desktop.cli import main
 from fedmed_desktop.cli.check_policy import EXAMPLE
-from fedmed_desktop.federation.policy import Facts, Policy, decide
+from fedmed_desktop.federation.policy import Facts, InForce, Layer, Policy, Rule, decide
 from fedmed_desktop.site.policy_file import PolicyFiles, system_file, user_file
 from fedmed_desktop.wording import sentence
+from fedmed_desktop.wording.policy_in_force import in_force
 
 FACTS = Facts("Riverside", "test", "fedavg", "train", 8, 1000, 50, 1.5, 0.1)
 EVERYTHING = """
@@ -224,10 +225,40 @@ def test_that_the_policy_in_force_is_told_in_sentences_with_their_files(
     assert f"Updates leave only at these times: Monday, Friday 08:00 to 18:30. ({user})" in told
     assert f"Two different people must approve. ({user})" in told
     assert (
-        'Rule 1, "small steps": if method fedavg and environment test and most norm ratio 3.0 and least f1 gain -0.01, '
+        'Rule 1, "small steps": if the method is fedavg and the federation is a test and the update is at most 3 times '
+        "as large as the last one and the score, of 100, changes by -1 or more, "
         f"no more than this program asks for by itself. ({user})" in told
     )
     assert f"Otherwise: it may not leave. ({user})" in told
+
+
+CONDITIONS = [
+    ("federation", ("Stroke", "Sepsis"), "the federation is Stroke or Sepsis"),
+    ("method", ("fedavg",), "the method is fedavg"),
+    ("environment", "test", "the federation is a test"),
+    ("environment", "production", "the federation is in production"),
+    ("kind", "train", "an adapter was trained"),
+    ("kind", "evaluate", "only scores are asked for"),
+    ("most_rank", 8, "the rank is at most 8"),
+    ("over_rank", 8, "the rank is over 8"),
+    ("most_norm_ratio", 2.5, "the update is at most 2.5 times as large as the last one"),
+    ("over_norm_ratio", 5.0, "the update is more than 5 times as large as the last one"),
+    ("least_f1_gain", -0.01, "the score, of 100, changes by -1 or more"),
+    ("under_f1_gain", 0.02, "the score, of 100, changes by less than +2"),
+    ("light", "amber", "a finding on what it may reveal is amber or red"),
+    ("light", "red", "a finding on what it may reveal is red"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "words"), CONDITIONS)
+def test_that_a_condition_of_a_rule_is_told_in_words(key: str, value: object, words: str) -> None:
+    rule = Rule.model_validate({"name": "a rule", "action": "deny", key: value})
+    told = [one.text for one in in_force(InForce((Layer(Policy(rule=(rule,))),)))]
+    assert f'Rule 1, "a rule": if {words}, it may not leave.' in told
+
+
+def test_that_every_condition_has_its_words() -> None:
+    assert {key for key, _, _ in CONDITIONS} == Rule.model_fields.keys() - {"name", "action"}
 
 
 def test_that_no_policy_is_told_as_such(nowhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
