@@ -8,10 +8,11 @@ from typing import Final
 from ...wording import together, tr
 from ..work.desk import Desk
 
-# Measured without windows on two idle cores: 240 s (packaging/benchmarks/results/demonstration.md); with windows one
-# core is left to the screen. The first decision waits for one site's training and two scorings: inferred.
-DEMO_MINUTES: Final = 6
-FIRST_MINUTES: Final = 2
+# Measured without windows: 268 s of one core (packaging/benchmarks/results/demonstration.md); with windows, which leave
+# one of two to the screen, there are 30 s of probes too. The first decision waits for one site's training, two scorings
+# and its probes: inferred.
+DEMO_MINUTES: Final = 5
+FIRST_MINUTES: Final = 1
 
 
 def preparing(desk: Desk) -> str:
