@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from ..federation.policy import InForce, Layer, Policy, Rule
+from ..federation.probes import Light
 from .figures import written
+from .probes import LIGHTS
 from .translation import later, together, tr
 
 _DOES: Final = {
@@ -40,10 +42,8 @@ _CONDITIONS: Final = {
     "over_norm_ratio": later("the update is more than {value} times as large as the last one"),
     "least_f1_gain": later("the score, of 100, changes by {value} or more"),
     "under_f1_gain": later("the score, of 100, changes by less than {value}"),
-    "light amber": later("a finding on what it may reveal is amber or red"),
-    "light red": later("a finding on what it may reveal is red"),
+    "light": later('what it may reveal is rated "{value}" or worse'),
 }
-_LIGHTS: Final = {"green": later("green"), "amber": later("amber"), "red": later("red")}
 
 
 class Said(NamedTuple):
@@ -84,8 +84,8 @@ def _of_file(layer: Layer, policy: InForce) -> Iterator[tuple[str, str]]:
         yield tr("Two different people must approve."), "four_eyes"
     if found.worst_light is not None:
         yield (
-            tr("The rating of what an adapter may reveal must be {light} or better.").format(
-                light=tr(_LIGHTS[found.worst_light])
+            tr('What an adapter may reveal must be rated "{light}" or better.').format(
+                light=tr(LIGHTS[found.worst_light])
             ),
             "worst_light",
         )
@@ -142,6 +142,8 @@ def _when(rule: Rule) -> str:
 
 
 def _condition(key: str, value: str | float | tuple[str, ...]) -> str:
+    if key == "light":
+        return tr(_CONDITIONS[key]).format(value=tr(LIGHTS[cast(Light, value)]))
     if isinstance(value, str):
         return tr(_CONDITIONS[f"{key} {value}"])
     if isinstance(value, tuple):

@@ -3284,10 +3284,6 @@
         <translation>Der Rang ist höchstens {most}.</translation>
     </message>
     <message>
-        <source>The rating of what an adapter may reveal must be {light} or better.</source>
-        <translation>Was er verraten kann, muss mit „{light}“ oder besser bewertet sein.</translation>
-    </message>
-    <message>
         <source>The record is broken.</source>
         <translation>Das Protokoll ist beschädigt.</translation>
     </message>
@@ -3868,6 +3864,10 @@
         <translation>Was</translation>
     </message>
     <message>
+        <source>What an adapter may reveal must be rated &quot;{light}&quot; or better.</source>
+        <translation>Was ein Adapter preisgeben kann, muss „{light}“ oder besser bewertet sein.</translation>
+    </message>
+    <message>
         <source>What for</source>
         <translation>Zweck</translation>
     </message>
@@ -4184,14 +4184,6 @@
         <translation>Ihr Beitrag aus Runde {round} wurde nicht einbezogen: Andere lagen näher beieinander.</translation>
     </message>
     <message>
-        <source>a finding on what it may reveal is amber or red</source>
-        <translation>ein Befund dazu, was er preisgeben kann, gelb oder rot ist</translation>
-    </message>
-    <message>
-        <source>a finding on what it may reveal is red</source>
-        <translation>ein Befund dazu, was er preisgeben kann, rot ist</translation>
-    </message>
-    <message>
         <source>a person must approve</source>
         <translation>nur mit Freigabe durch eine Person</translation>
     </message>
@@ -4250,10 +4242,6 @@
     <message>
         <source>all sites&apos; test notes</source>
         <translation>Testtexten aller Standorte</translation>
-    </message>
-    <message>
-        <source>amber</source>
-        <translation>gelb</translation>
     </message>
     <message>
         <source>an adapter was trained</source>
@@ -4430,10 +4418,6 @@
     <message>
         <source>first token after {time}</source>
         <translation>erstes Token nach {time}</translation>
-    </message>
-    <message>
-        <source>green</source>
-        <translation>grün</translation>
     </message>
     <message>
         <source>higher</source>
@@ -4692,10 +4676,6 @@
         <translation>Aktennummern</translation>
     </message>
     <message>
-        <source>red</source>
-        <translation>rot</translation>
-    </message>
-    <message>
         <source>refused</source>
         <translation>abgelehnt</translation>
     </message>
@@ -4946,6 +4926,10 @@
     <message>
         <source>what</source>
         <translation>was</translation>
+    </message>
+    <message>
+        <source>what it may reveal is rated &quot;{value}&quot; or worse</source>
+        <translation>die Bewertung dessen, was er preisgeben kann, „{value}“ oder schlechter lautet</translation>
     </message>
     <message>
         <source>without progress</source>

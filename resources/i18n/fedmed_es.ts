@@ -3284,10 +3284,6 @@
         <translation>El rango es {most} como máximo.</translation>
     </message>
     <message>
-        <source>The rating of what an adapter may reveal must be {light} or better.</source>
-        <translation>La valoración de lo que un adaptador puede revelar debe ser «{light}» o mejor.</translation>
-    </message>
-    <message>
         <source>The record is broken.</source>
         <translation>El registro está dañado.</translation>
     </message>
@@ -3868,6 +3864,10 @@
         <translation>Qué</translation>
     </message>
     <message>
+        <source>What an adapter may reveal must be rated &quot;{light}&quot; or better.</source>
+        <translation>Lo que puede revelar un adaptador debe valorarse como «{light}» o mejor.</translation>
+    </message>
+    <message>
         <source>What for</source>
         <translation>Para qué</translation>
     </message>
@@ -4184,14 +4184,6 @@
         <translation>Su actualización de la ronda {round} no se combinó: otras estaban más cerca entre sí.</translation>
     </message>
     <message>
-        <source>a finding on what it may reveal is amber or red</source>
-        <translation>un hallazgo sobre lo que puede revelar es ámbar o rojo</translation>
-    </message>
-    <message>
-        <source>a finding on what it may reveal is red</source>
-        <translation>un hallazgo sobre lo que puede revelar es rojo</translation>
-    </message>
-    <message>
         <source>a person must approve</source>
         <translation>debe aprobar una persona</translation>
     </message>
@@ -4250,10 +4242,6 @@
     <message>
         <source>all sites&apos; test notes</source>
         <translation>las notas de prueba de todos los centros</translation>
-    </message>
-    <message>
-        <source>amber</source>
-        <translation>ámbar</translation>
     </message>
     <message>
         <source>an adapter was trained</source>
@@ -4430,10 +4418,6 @@
     <message>
         <source>first token after {time}</source>
         <translation>primer token tras {time}</translation>
-    </message>
-    <message>
-        <source>green</source>
-        <translation>verde</translation>
     </message>
     <message>
         <source>higher</source>
@@ -4692,10 +4676,6 @@
         <translation>números de historia clínica</translation>
     </message>
     <message>
-        <source>red</source>
-        <translation>rojo</translation>
-    </message>
-    <message>
         <source>refused</source>
         <translation>rechazado</translation>
     </message>
@@ -4946,6 +4926,10 @@
     <message>
         <source>what</source>
         <translation>qué</translation>
+    </message>
+    <message>
+        <source>what it may reveal is rated &quot;{value}&quot; or worse</source>
+        <translation>lo que puede revelar se valora como «{value}» o peor</translation>
     </message>
     <message>
         <source>without progress</source>

@@ -3284,10 +3284,6 @@
         <translation>Le rang est d’au plus {most}.</translation>
     </message>
     <message>
-        <source>The rating of what an adapter may reveal must be {light} or better.</source>
-        <translation>Ce qu’un adaptateur peut révéler doit être jugé «&#xa0;{light}&#xa0;» ou mieux.</translation>
-    </message>
-    <message>
         <source>The record is broken.</source>
         <translation>Le registre est rompu.</translation>
     </message>
@@ -3868,6 +3864,10 @@
         <translation>Quoi</translation>
     </message>
     <message>
+        <source>What an adapter may reveal must be rated &quot;{light}&quot; or better.</source>
+        <translation>Ce qu’un adaptateur peut révéler doit être évalué « {light} » ou mieux.</translation>
+    </message>
+    <message>
         <source>What for</source>
         <translation>Dans quel but</translation>
     </message>
@@ -4184,14 +4184,6 @@
         <translation>Votre mise à jour du tour {round} n’a pas été combinée&#xa0;: d’autres étaient plus proches entre elles.</translation>
     </message>
     <message>
-        <source>a finding on what it may reveal is amber or red</source>
-        <translation>un constat sur ce qu’il peut révéler est orange ou rouge</translation>
-    </message>
-    <message>
-        <source>a finding on what it may reveal is red</source>
-        <translation>un constat sur ce qu’il peut révéler est rouge</translation>
-    </message>
-    <message>
         <source>a person must approve</source>
         <translation>une personne doit approuver</translation>
     </message>
@@ -4250,10 +4242,6 @@
     <message>
         <source>all sites&apos; test notes</source>
         <translation>les notes de test de tous les sites</translation>
-    </message>
-    <message>
-        <source>amber</source>
-        <translation>orange</translation>
     </message>
     <message>
         <source>an adapter was trained</source>
@@ -4430,10 +4418,6 @@
     <message>
         <source>first token after {time}</source>
         <translation>premier token après {time}</translation>
-    </message>
-    <message>
-        <source>green</source>
-        <translation>vert</translation>
     </message>
     <message>
         <source>higher</source>
@@ -4692,10 +4676,6 @@
         <translation>numéros de dossier</translation>
     </message>
     <message>
-        <source>red</source>
-        <translation>rouge</translation>
-    </message>
-    <message>
         <source>refused</source>
         <translation>refusée</translation>
     </message>
@@ -4946,6 +4926,10 @@
     <message>
         <source>what</source>
         <translation>quoi</translation>
+    </message>
+    <message>
+        <source>what it may reveal is rated &quot;{value}&quot; or worse</source>
+        <translation>ce qu’il peut révéler est évalué « {value} » ou pire</translation>
     </message>
     <message>
         <source>without progress</source>

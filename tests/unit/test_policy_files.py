@@ -245,8 +245,8 @@ CONDITIONS = [
     ("over_norm_ratio", 5.0, "the update is more than 5 times as large as the last one"),
     ("least_f1_gain", -0.01, "the score, of 100, changes by -1 or more"),
     ("under_f1_gain", 0.02, "the score, of 100, changes by less than +2"),
-    ("light", "amber", "a finding on what it may reveal is amber or red"),
-    ("light", "red", "a finding on what it may reveal is red"),
+    ("light", "amber", 'what it may reveal is rated "look twice" or worse'),
+    ("light", "red", 'what it may reveal is rated "reveals something" or worse'),
 ]
 
 
