@@ -19,7 +19,7 @@ from ..federation import FederationSpec, TrainingSettings
 from ..federation.spec import LoraSettings, SharedNote, checked_spec
 from ..lora import Adapter, algebra
 from ..lora.base_model import fingerprint, weight_count
-from ..lora.first import first_adapter
+from ..lora.first import check_begins, first_adapter
 from ..lora.load import load_adapter
 from ..storage import BlobStore
 from ..storage.results import ResultRow
@@ -59,7 +59,8 @@ class BaseFacts:
         from ..training.outline import adaptable_linears  # loads torch: mistakes in an experiment are told before
 
         facts = cls(fingerprint(model), adaptable_linears(model), weight_count(model), trained)
-        facts.first(LoraSettings(), seed=0)
+        if trained is not None:
+            check_begins(facts.modules, trained)
         return facts
 
     def first(self, lora: LoraSettings, seed: int) -> Adapter:

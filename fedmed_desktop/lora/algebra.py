@@ -56,7 +56,7 @@ def module_distance(x: Module, y: Module, room: Room | None = None) -> float:
     B A - B' A' = [B - B', B'] [A; A - A'], so that nothing cancels where the two are factor by factor alike.
     """
     if x.shape != y.shape:
-        raise _shapes_differ("a module", x, y)
+        raise _shapes_differ("a module", x.shape, y.shape)
     if x.rank < y.rank:
         x, y = y, x
     (d, k), r, s = x.shape, x.rank, y.rank  # the directions that only x has stand alone
@@ -253,10 +253,17 @@ def effective_rank(adapter: Adapter) -> float:
 
 def check_same_modules(x: Mapping[str, Module], y: Mapping[str, Module]) -> None:
     """Raises UserFacingError naming the first module that only one of them has, or whose shape differs."""
+    check_same_shapes(
+        {name: module.shape for name, module in x.items()}, {name: module.shape for name, module in y.items()}
+    )
+
+
+def check_same_shapes(x: Mapping[str, tuple[int, int]], y: Mapping[str, tuple[int, int]]) -> None:
+    """`check_same_modules` for what is known of modules without their factors: name -> (d, k)."""
     if x.keys() != y.keys():
         raise UserFacingError("lora.modules_differ", name=min(x.keys() ^ y.keys()))
     for name in sorted(x):
-        if x[name].shape != y[name].shape:
+        if x[name] != y[name]:
             raise _shapes_differ(name, x[name], y[name])
 
 
@@ -267,7 +274,7 @@ def _stack(terms: Sequence[tuple[float, Module]]) -> tuple[Float64, Float64, flo
     first = terms[0][1]
     for _, module in terms:
         if module.shape != first.shape:
-            raise _shapes_differ("a module", first, module)
+            raise _shapes_differ("a module", first.shape, module.shape)
     scale = max(module.scale for _, module in terms)
     b = np.concatenate([module.B for _, module in terms], axis=1, dtype=np.float64)
     a = np.concatenate([weight * (module.scale / scale) * module.A.astype(np.float64) for weight, module in terms])
@@ -325,5 +332,5 @@ def _effective_rank(sigma: Float64) -> float:
     return math.exp(-float(np.sum(shares * np.log(shares))))
 
 
-def _shapes_differ(name: str, x: Module, y: Module) -> UserFacingError:
-    return UserFacingError("lora.shapes_differ", name=name, left=str(x.shape), right=str(y.shape))
+def _shapes_differ(name: str, x: tuple[int, int], y: tuple[int, int]) -> UserFacingError:
+    return UserFacingError("lora.shapes_differ", name=name, left=str(x), right=str(y))

@@ -15,12 +15,16 @@ def first_adapter(
 ) -> Adapter:
     """Returns `begin_with` at this rank and scale with its delta W; without it A is random from `seed` and B zero.
 
-    `shapes`: module name -> (d, k). Raises UserFacingError where `begin_with` has other modules, or a larger rank.
+    `shapes`: module name -> (d, k). Raises UserFacingError like `check_begins`.
     """
-    fresh = Adapter.initial(shapes, rank, scale, seed)
     if begin_with is None:
-        return fresh
-    algebra.check_same_modules(begin_with, fresh)
-    if (largest := max(begin_with.ranks.values())) > rank:
-        raise UserFacingError("spec.begins_with_rank", rank=largest, most=rank)
+        return Adapter.initial(shapes, rank, scale, seed)
+    check_begins(shapes, begin_with, rank)
     return algebra.grow(algebra.at_scale(begin_with, scale), rank, seed)
+
+
+def check_begins(shapes: Mapping[str, tuple[int, int]], begin_with: Adapter, rank: int | None = None) -> None:
+    """Raises UserFacingError where `begin_with` has other modules than `shapes`, or a larger rank than `rank`."""
+    algebra.check_same_shapes(begin_with.shapes, shapes)
+    if rank is not None and (largest := max(begin_with.ranks.values())) > rank:
+        raise UserFacingError("spec.begins_with_rank", rank=largest, most=rank)
