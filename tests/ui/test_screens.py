@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QPoint, QRect, Qt
+from PySide6.QtCore import QEvent, QObject, QPoint, QRect, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractButton,
     QApplication,
+    QDialog,
     QLabel,
+    QMainWindow,
     QPushButton,
     QWidget,
 )
@@ -48,8 +50,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=SCENES, ids=[scene.name for scene in SCENES])
 def stage(request: pytest.FixtureRequest, scale: float, qtbot: QtBot, folder: Path) -> Iterator[Stage]:
+    astray = AstrayWindows()
+    QApplication.instance().installEventFilter(astray)  # type: ignore[union-attr]
     with shown(request.param, folder, SIZE) as made:
         yield made
+    assert astray.found == [], "shown before they had their place: each flashes as a window of its own"
+
+
+class AstrayWindows(QObject):
+    """Parts of a window that were shown as windows of their own for a moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def eventFilter(self, about: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Show and isinstance(about, QWidget):
+            is_plain = about.windowType() == Qt.WindowType.Window and not isinstance(about, QMainWindow | QDialog)
+            if about.isWindow() and is_plain:
+                self.found.append(told(about))
+        return False
 
 
 def focusable(front: QWidget) -> list[QWidget]:

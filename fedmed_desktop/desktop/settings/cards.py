@@ -31,8 +31,8 @@ class SettingsCard(Card):
         self.setAccessibleName(title)
         self.add(Heading(title, 2))
         self.sentence = Sentence(sentence)
-        self.sentence.setVisible(bool(sentence))
         self.add(self.sentence)
+        self.sentence.setVisible(bool(sentence))
 
     def say(self, words: str, tone: str = "dim") -> None:
         self.sentence.setText(words)

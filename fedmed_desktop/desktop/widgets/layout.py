@@ -59,8 +59,8 @@ class Card(Spaced):
         self.content = QVBoxLayout(self)
         self._lay(self.content, (20, 20, 20, 20), 12)
         self.title = Overline(title)
-        self.title.setVisible(bool(title))
         self.content.addWidget(self.title)
+        self.title.setVisible(bool(title))
         if title:
             self.setAccessibleName(title)
 

@@ -47,20 +47,25 @@ class Banner(Spaced):
         row.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self._text, 1)
         row.addWidget(self.button)
-        self.show_message(text, kind, action)
+        self._fill(text, kind, action)
+        if not text:
+            self.hide()
 
     def show_message(self, text: str, kind: str = "info", action: str = "") -> None:
         """An empty `text` hides the banner, an empty `action` the button. A text that appears is read out."""
         appears = text != self._text.text() or self.isHidden()
+        self._fill(text, kind, action)
+        self.setVisible(bool(text))
+        if appears:
+            announce(self, text)
+
+    def _fill(self, text: str, kind: str, action: str) -> None:
         set_tone(self, "kind", kind)
         self._icon.show_icon(*_KINDS[kind])
         self._text.setText(text)
         self.button.setText(action)
         self.button.setVisible(bool(action))
         self.setAccessibleName(text)
-        self.setVisible(bool(text))
-        if appears:
-            announce(self, text)
 
     def text(self) -> str:
         return self._text.text()
@@ -88,10 +93,10 @@ class EmptyState(Spaced):
         self._sentence = Sentence(sentence)
         for label in (self._title, self._sentence):
             label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        self._sentence.setVisible(bool(sentence))
         column.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignHCenter)
         column.addWidget(self._title)
         column.addWidget(self._sentence)
+        self._sentence.setVisible(bool(sentence))
         self._group = QButtonGroup(self)
         self.buttons: list[Button] = []
         self._row = self._buttons(primary, secondary)
@@ -115,5 +120,6 @@ class EmptyState(Spaced):
             row.add(button)
             row.content.setAlignment(button, Qt.AlignmentFlag.AlignHCenter)
         row.content.addStretch(1)
-        row.setVisible(bool(self.buttons))
+        if not self.buttons:
+            row.hide()
         return row
