@@ -50,7 +50,7 @@ SENTENCES: Final = {
     "plan.rank_over_cap": "In round {round} the coordinator asks for rank {rank}, but this site's limit is {cap} "
     "(--rank-cap). The site takes part again when the coordinator asks for a lower rank.",
     "spec.begins_with_rank": "The starting adapter has rank {rank}, but the federation allows at most {most}. Give "
-    "--rank {rank} or more.",
+    "the federation rank {rank} or more (--rank).",
     "spec.exists": "{path} already exists. Choose another --out folder; an existing federation is never overwritten.",
     "spec.missing": "There is no federation specification at {path}. Write one with --new-federation.",
     "spec.unreadable": "The federation specification {path} cannot be read: {reason}.",

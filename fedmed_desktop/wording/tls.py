@@ -5,15 +5,15 @@ from typing import Final
 
 SENTENCES: Final = {
     "certificate.expired": "The certificate in {path} expired on {date}. Get a new one from whoever issued it and "
-    "start the coordinator again. Or leave out --certificate and --key: the coordinator then makes its own.",
+    "start the coordinator again. Or give it none: it then makes its own.",
     "certificate.key_locked": "The key in {path} is locked with a password, and a coordinator that starts by itself "
     "cannot ask for one. Save the key without a password in a file that only this user can read.",
-    "certificate.missing": "There is no file {path}. Give --certificate and --key the files of the certificate and of "
-    "its key, or leave out both: the coordinator then makes its own.",
-    "certificate.no_key": "{path} is not a private key that can be used. Give --key the key's file in PEM form "
-    "(it begins with -----BEGIN PRIVATE KEY-----).",
+    "certificate.missing": "There is no file {path}. Give the files of the certificate and of its key, or neither: the "
+    "coordinator then makes its own.",
+    "certificate.no_key": "{path} is not a private key that can be used. Give the key's file in PEM form (it "
+    "begins with -----BEGIN PRIVATE KEY-----).",
     "certificate.no_pem": "{path} is not a certificate in PEM form (it begins with -----BEGIN CERTIFICATE-----). "
-    "Give --certificate a file of that form, with the coordinator's own certificate first.",
+    "Give a file of that form, with the coordinator's own certificate first.",
     "certificate.not_yet": "The certificate in {path} is not valid before {date} UTC. Check this computer's clock.",
     "certificate.order": "The key in {key} fits a certificate in {path}, but not the first one. Put the coordinator's "
     "own certificate first in the file, and those of the authorities after it.",

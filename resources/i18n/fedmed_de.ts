@@ -449,6 +449,10 @@
         <translation>Eine Entscheidung wartet auf Sie, und die Zeit wird knapp</translation>
     </message>
     <message>
+        <source>A higher one can learn more, and takes longer to send.</source>
+        <translation>Ein höherer kann mehr lernen, und das Senden dauert länger.</translation>
+    </message>
+    <message>
         <source>A long passage of your notes came out word for word that did not before this round.</source>
         <translation>Eine lange Passage aus Ihren Texten wurde wörtlich ausgegeben, was vor dieser Runde nicht geschah.</translation>
     </message>
@@ -464,8 +468,16 @@
         <translation>Ein Name oder eine Adresse ohne Port, etwa federation.example.org oder 10.0.0.12.</translation>
     </message>
     <message>
+        <source>A number above 0, up to {most}.</source>
+        <translation>Eine Zahl über 0, höchstens {most}.</translation>
+    </message>
+    <message>
         <source>A number of hours, such as 4, or 0.5 for half an hour.</source>
         <translation>Eine Anzahl Stunden, etwa 4, oder 0,5 für eine halbe Stunde.</translation>
+    </message>
+    <message>
+        <source>A number, such as 1, or 0.5 for half of the notes.</source>
+        <translation>Eine Zahl, etwa 1, oder 0,5 für die Hälfte der Notizen.</translation>
     </message>
     <message>
         <source>A passage of your notes came out word for word that did not before this round.</source>
@@ -486,6 +498,10 @@
     <message>
         <source>A round may close with one site alone.</source>
         <translation>Eine Runde kann mit einem einzigen Standort enden.</translation>
+    </message>
+    <message>
+        <source>A round needs updates from at least this many sites.</source>
+        <translation>Eine Runde braucht Beiträge von mindestens so vielen Standorten.</translation>
     </message>
     <message>
         <source>A rule that a person set up</source>
@@ -520,6 +536,10 @@
         <translation>Über das Programm und Lizenzen</translation>
     </message>
     <message>
+        <source>Above {little} it protects little.</source>
+        <translation>Über {little} schützt es wenig.</translation>
+    </message>
+    <message>
         <source>Account of the computer</source>
         <translation>Konto auf diesem Rechner</translation>
     </message>
@@ -548,6 +568,10 @@
         <translation>Adapter veröffentlicht</translation>
     </message>
     <message>
+        <source>Adapter to begin with</source>
+        <translation>Adapter, mit dem begonnen wird</translation>
+    </message>
+    <message>
         <source>Adapter {name}</source>
         <translation>Adapter {name}</translation>
     </message>
@@ -556,8 +580,16 @@
         <translation>Adresse</translation>
     </message>
     <message>
+        <source>Address of this computer</source>
+        <translation>Adresse dieses Rechners</translation>
+    </message>
+    <message>
         <source>After that it can no longer be taken back.</source>
         <translation>Danach lässt sich die Freigabe nicht mehr zurücknehmen.</translation>
+    </message>
+    <message>
+        <source>After that, an adapter that nobody has decided on expires.</source>
+        <translation>Danach verfällt ein Adapter, über den niemand entschieden hat.</translation>
     </message>
     <message>
         <source>Against</source>
@@ -601,6 +633,14 @@
     <message>
         <source>All {all:,} marked entities count.</source>
         <translation>Alle {all:,} markierten Entitäten zählen.</translation>
+    </message>
+    <message>
+        <source>Also words of your own, separated by commas.</source>
+        <translation>Auch eigene Wörter, durch Kommas getrennt.</translation>
+    </message>
+    <message>
+        <source>An adapter of rank {rank}. The first round goes on from it.</source>
+        <translation>Ein Adapter mit Rang {rank}. Die erste Runde geht von ihm aus.</translation>
     </message>
     <message>
         <source>An address on this computer, where something answers.</source>
@@ -742,6 +782,10 @@
         <translation>Kategorie unter ersten 10</translation>
     </message>
     <message>
+        <source>Certificate</source>
+        <translation>Zertifikat</translation>
+    </message>
+    <message>
         <source>Certificate made</source>
         <translation>Zertifikat erstellt</translation>
     </message>
@@ -780,6 +824,10 @@
     <message>
         <source>Choose the folder to see what is in it and what needs a look. Notes are only read; nothing is copied.</source>
         <translation>Wählen Sie den Ordner, um zu sehen, was darin ist und was Sie ansehen sollten. Die Texte werden nur gelesen; nichts wird kopiert.</translation>
+    </message>
+    <message>
+        <source>Chosen at random in each round. Leave it empty to ask all.</source>
+        <translation>In jeder Runde ausgelost. Leer lassen, um alle zu fragen.</translation>
     </message>
     <message>
         <source>Clock</source>
@@ -1009,6 +1057,14 @@
         <translation>Jede Methode wird mit der besten der anderen föderierten verglichen.</translation>
     </message>
     <message>
+        <source>Each note</source>
+        <translation>Jede Notiz</translation>
+    </message>
+    <message>
+        <source>Each patient</source>
+        <translation>Jeden Patienten</translation>
+    </message>
+    <message>
         <source>Each site reports how many entities of each type its notes have.</source>
         <translation>Jeder Standort meldet, wie viele Entitäten jedes Typs seine Texte haben.</translation>
     </message>
@@ -1081,6 +1137,14 @@
         <translation>Jede Seite lässt sich überspringen, und alles lässt sich später nachholen. Das Programm funktioniert ohne Netz.</translation>
     </message>
     <message>
+        <source>Every site needs the same files.</source>
+        <translation>Jeder Standort braucht dieselben Dateien.</translation>
+    </message>
+    <message>
+        <source>Every site sees it.</source>
+        <translation>Jeder Standort sieht ihn.</translation>
+    </message>
+    <message>
         <source>Everything is fine; there is nothing to do here. The round continues with other sites: not every site is asked in each round, and a site that joins late waits for the next one.</source>
         <translation>Alles ist in Ordnung; hier ist nichts zu tun. Die Runde geht mit anderen Standorten weiter: Nicht jeder Standort wird in jeder Runde gefragt, und einer, der spät beitritt, wartet auf die nächste.</translation>
     </message>
@@ -1145,6 +1209,14 @@
         <translation>Der Adapter wird geholt</translation>
     </message>
     <message>
+        <source>Fewer than the sites that a round needs: no round could close.</source>
+        <translation>Weniger, als eine Runde braucht: Keine Runde könnte enden.</translation>
+    </message>
+    <message>
+        <source>Files of older updates are deleted, combined adapters never. Leave it empty to keep all.</source>
+        <translation>Dateien älterer Beiträge werden gelöscht, zusammengeführte Adapter nie. Leer lassen, um alle zu behalten.</translation>
+    </message>
+    <message>
         <source>Files that are not read: {files}.</source>
         <translation>Dateien, die nicht gelesen werden: {files}.</translation>
     </message>
@@ -1196,8 +1268,20 @@
         <translation>Ordner</translation>
     </message>
     <message>
+        <source>Folder of the federation</source>
+        <translation>Ordner der Föderation</translation>
+    </message>
+    <message>
+        <source>For differential privacy: the smaller, the better protected. Leave it empty to do without.</source>
+        <translation>Für Differential Privacy: je kleiner, desto besser geschützt. Leer lassen, um darauf zu verzichten.</translation>
+    </message>
+    <message>
         <source>For every update: {does}.</source>
         <translation>Für jeden Beitrag: {does}.</translation>
+    </message>
+    <message>
+        <source>For example the final one of an earlier federation. Leave it empty to start from scratch.</source>
+        <translation>Etwa der endgültige einer früheren Föderation. Leer lassen, um von vorn zu beginnen.</translation>
     </message>
     <message>
         <source>For some tasks it finds nothing on {notes}, after training as well: {tasks}.</source>
@@ -1234,6 +1318,10 @@
     <message>
         <source>From types.toml beside the notes:</source>
         <translation>Aus types.toml neben den Texten:</translation>
+    </message>
+    <message>
+        <source>From your hospital&apos;s certificate authority, as a PEM file. Left empty, the program makes its own.</source>
+        <translation>Von der Zertifizierungsstelle Ihres Krankenhauses, als PEM-Datei. Bleibt es leer, erstellt das Programm ein eigenes.</translation>
     </message>
     <message>
         <source>GPU</source>
@@ -1316,6 +1404,14 @@
         <translation>Rechner, mit denen sich dieses Programm verbunden hat</translation>
     </message>
     <message>
+        <source>Hours for each decision</source>
+        <translation>Stunden für jede Entscheidung</translation>
+    </message>
+    <message>
+        <source>Hours that a round may take</source>
+        <translation>Stunden, die eine Runde dauern darf</translation>
+    </message>
+    <message>
         <source>How far the adapter has moved is being measured.</source>
         <translation>Es wird gemessen, wie weit sich der Adapter bewegt hat.</translation>
     </message>
@@ -1330,6 +1426,10 @@
     <message>
         <source>How long</source>
         <translation>Dauer</translation>
+    </message>
+    <message>
+        <source>How often a site goes through its notes in a round.</source>
+        <translation>Wie oft ein Standort in einer Runde seine Notizen durchgeht.</translation>
     </message>
     <message>
         <source>How this site&apos;s notes compare with the federation&apos;s is known after the next round.</source>
@@ -1368,8 +1468,16 @@
         <translation>Wenn sie sich unterscheiden, ist jemand dazwischen, oder es ist ein anderer Rechner. Lassen Sie dann niemanden herein.</translation>
     </message>
     <message>
+        <source>If your network forwards another port to the one above.</source>
+        <translation>Falls Ihr Netz einen anderen Port auf den oben weiterleitet.</translation>
+    </message>
+    <message>
         <source>Imported from a file</source>
         <translation>Aus einer Datei importiert</translation>
+    </message>
+    <message>
+        <source>In each, every site trains once and decides once.</source>
+        <translation>In jeder trainiert und entscheidet jeder Standort einmal.</translation>
     </message>
     <message>
         <source>In round {n}, on notes kept aside</source>
@@ -1492,6 +1600,10 @@
         <translation>Sie wird aus den eingetroffenen Beiträgen zusammengeführt: {count}.</translation>
     </message>
     <message>
+        <source>It is for {names}, not for the address above: sites will refuse it.</source>
+        <translation>Es gilt für {names}, nicht für die Adresse oben: Standorte werden es ablehnen.</translation>
+    </message>
+    <message>
         <source>It is right for {share:.0%} of pairs of notes, {low:.0%} to {high:.0%} (guessing: 50%); {trained} notes that were trained on, {other} held out.</source>
         <translation>Er liegt bei {share:.0%} der Textpaare richtig, {low:.0%} bis {high:.0%} (geraten: 50&#xa0;%); {trained} Texte aus dem Training, {other} zurückgehaltene.</translation>
     </message>
@@ -1510,6 +1622,10 @@
     <message>
         <source>It is trained with differential privacy, and at most epsilon {most} is spent.</source>
         <translation>Er ist mit Differential Privacy trainiert, und höchstens Epsilon {most} wird verbraucht.</translation>
+    </message>
+    <message>
+        <source>It keeps all that the federation needs.</source>
+        <translation>Er enthält alles, was die Föderation braucht.</translation>
     </message>
     <message>
         <source>It leaves in {left} s.</source>
@@ -1572,6 +1688,10 @@
         <translation>Entscheidet gerade</translation>
     </message>
     <message>
+        <source>Its private key, as a PEM file without a password.</source>
+        <translation>Sein privater Schlüssel, als PEM-Datei ohne Passwort.</translation>
+    </message>
+    <message>
         <source>Join</source>
         <translation>Beitreten</translation>
     </message>
@@ -1614,6 +1734,10 @@
     <message>
         <source>Kept on this computer</source>
         <translation>Auf diesem Rechner behalten</translation>
+    </message>
+    <message>
+        <source>Key of the certificate</source>
+        <translation>Schlüssel des Zertifikats</translation>
     </message>
     <message>
         <source>Key of the site</source>
@@ -1815,6 +1939,10 @@
         <translation>Modelldrift</translation>
     </message>
     <message>
+        <source>Model folder</source>
+        <translation>Modellordner</translation>
+    </message>
+    <message>
         <source>Modifiers</source>
         <translation>Zusatzangaben</translation>
     </message>
@@ -1825,6 +1953,10 @@
     <message>
         <source>Modifiers and relations by type</source>
         <translation>Zusatzangaben und Relationen nach Typ</translation>
+    </message>
+    <message>
+        <source>Modifiers of these</source>
+        <translation>Angaben zu diesen</translation>
     </message>
     <message>
         <source>Module</source>
@@ -1853,6 +1985,10 @@
     <message>
         <source>Name</source>
         <translation>Name</translation>
+    </message>
+    <message>
+        <source>Name of the federation</source>
+        <translation>Name der Föderation</translation>
     </message>
     <message>
         <source>New sites</source>
@@ -2217,6 +2353,10 @@
         <translation>Teile eines Dokuments bleiben zusammen.</translation>
     </message>
     <message>
+        <source>Passes over the notes</source>
+        <translation>Durchgänge durch die Notizen</translation>
+    </message>
+    <message>
         <source>Patients</source>
         <translation>Patienten</translation>
     </message>
@@ -2297,8 +2437,20 @@
         <translation>Regel der Richtlinie angewendet</translation>
     </message>
     <message>
+        <source>Port</source>
+        <translation>Port</translation>
+    </message>
+    <message>
+        <source>Port in the invitations</source>
+        <translation>Port in den Einladungen</translation>
+    </message>
+    <message>
         <source>Preparing</source>
         <translation>Wird vorbereitet</translation>
+    </message>
+    <message>
+        <source>Privacy budget (epsilon)</source>
+        <translation>Privatsphäre-Budget (Epsilon)</translation>
     </message>
     <message>
         <source>Probes: {name} is {value}.</source>
@@ -2327,6 +2479,10 @@
     <message>
         <source>Proxy</source>
         <translation>Proxy</translation>
+    </message>
+    <message>
+        <source>Public notes</source>
+        <translation>Öffentliche Notizen</translation>
     </message>
     <message>
         <source>Qt {qt} and PySide6: GNU LGPL 3, as shared libraries that you may replace; their sources are at
@@ -2361,6 +2517,10 @@
     <message>
         <source>Rank</source>
         <translation>Rang</translation>
+    </message>
+    <message>
+        <source>Rank of the adapter</source>
+        <translation>Rang des Adapters</translation>
     </message>
     <message>
         <source>Rank {rank:.0f} at this site</source>
@@ -2507,6 +2667,10 @@
         <translation>Richtige Antworten</translation>
     </message>
     <message>
+        <source>Riverside federation</source>
+        <translation>Riverside federation</translation>
+    </message>
+    <message>
         <source>Round</source>
         <translation>Runde</translation>
     </message>
@@ -2553,6 +2717,10 @@
     <message>
         <source>Rounds</source>
         <translation>Runden</translation>
+    </message>
+    <message>
+        <source>Rounds whose updates are kept</source>
+        <translation>Runden, deren Beiträge bleiben</translation>
     </message>
     <message>
         <source>Rule {number}, &quot;{name}&quot;: {when}{does}.</source>
@@ -2743,11 +2911,31 @@
         <translation>Schlüssel eines Standorts ersetzt</translation>
     </message>
     <message>
+        <source>Sites add noise as they train. With few notes, little is learned.</source>
+        <translation>Standorte trainieren mit Rauschen. Bei wenigen Notizen wird wenig gelernt.</translation>
+    </message>
+    <message>
+        <source>Sites asked in each round</source>
+        <translation>Standorte, die jede Runde fragt</translation>
+    </message>
+    <message>
+        <source>Sites call it: it stands in their invitations.</source>
+        <translation>Die Standorte rufen sie auf: Sie steht in ihren Einladungen.</translation>
+    </message>
+    <message>
         <source>Sites can join while this computer is on. They find it by the address in their invitations.</source>
         <translation>Standorte können beitreten, solange dieser Rechner läuft. Sie finden ihn unter der Adresse in ihren Einladungen.</translation>
     </message>
     <message>
         <source>Sites expected</source>
+        <translation>Erwartete Standorte</translation>
+    </message>
+    <message>
+        <source>Sites that a round needs</source>
+        <translation>Standorte, die eine Runde braucht</translation>
+    </message>
+    <message>
+        <source>Sites that are expected</source>
         <translation>Erwartete Standorte</translation>
     </message>
     <message>
@@ -3152,6 +3340,10 @@
         <translation>Die erste Runde beginnt, sobald alle da sind, spätestens aber um {time} mit denen, die da sind.</translation>
     </message>
     <message>
+        <source>The first round begins once this many have joined.</source>
+        <translation>Die erste Runde beginnt, sobald so viele beigetreten sind.</translation>
+    </message>
+    <message>
         <source>The first round begins once {expected} sites have joined.</source>
         <translation>Die erste Runde beginnt, sobald {expected} Standorte beigetreten sind.</translation>
     </message>
@@ -3396,6 +3588,10 @@
         <translation>Die Arbeit wurde angehalten. Was aufgezeichnet ist, bleibt erhalten.</translation>
     </message>
     <message>
+        <source>Then it closes, if enough sites have sent.</source>
+        <translation>Dann endet sie, wenn genug Standorte gesendet haben.</translation>
+    </message>
+    <message>
         <source>Then the host confirms this site. If the words differ, somebody is intercepting the connection.</source>
         <translation>Dann bestätigt der Betreiber diesen Standort. Weichen die Wörter ab, fängt jemand die Verbindung ab.</translation>
     </message>
@@ -3514,6 +3710,14 @@
     <message>
         <source>This language model is damaged.</source>
         <translation>Dieses Sprachmodell ist beschädigt.</translation>
+    </message>
+    <message>
+        <source>This method measures updates on notes that all sites may read. None may be a patient&apos;s.</source>
+        <translation>Diese Methode misst Updates an Notizen, die alle Standorte lesen dürfen. Keine darf von einem Patienten sein.</translation>
+    </message>
+    <message>
+        <source>This method shares numbers that noise does not protect. Choose another one, or leave this empty.</source>
+        <translation>Diese Methode gibt Zahlen weiter, die das Rauschen nicht schützt. Wählen Sie eine andere, oder lassen Sie dies leer.</translation>
     </message>
     <message>
         <source>This round failed here</source>
@@ -3724,6 +3928,10 @@
         <translation>Typen</translation>
     </message>
     <message>
+        <source>Types of entities</source>
+        <translation>Typen von Entitäten</translation>
+    </message>
+    <message>
         <source>Until then you can take it back.</source>
         <translation>Bis dahin können Sie die Freigabe zurücknehmen.</translation>
     </message>
@@ -3758,6 +3966,10 @@
     <message>
         <source>Uploading</source>
         <translation>Wird hochgeladen</translation>
+    </message>
+    <message>
+        <source>Valid until {date}.</source>
+        <translation>Gültig bis {date}.</translation>
     </message>
     <message>
         <source>Validation loss</source>
@@ -3896,6 +4108,10 @@
         <translation>Was er verraten kann</translation>
     </message>
     <message>
+        <source>What it protects</source>
+        <translation>Was es schützt</translation>
+    </message>
+    <message>
         <source>What it shows</source>
         <translation>Was es zeigt</translation>
     </message>
@@ -3978,6 +4194,10 @@
     <message>
         <source>Word pairs shared</source>
         <translation>Gleiche Wortpaare</translation>
+    </message>
+    <message>
+        <source>Words of your own, separated by commas. Each site says which of its types is which of these.</source>
+        <translation>Eigene Wörter, durch Kommas getrennt. Jeder Standort sagt, welcher seiner Typen welcher von diesen ist.</translation>
     </message>
     <message>
         <source>Words shared</source>
@@ -4094,6 +4314,10 @@
     <message>
         <source>Your decision is being recorded.</source>
         <translation>Ihre Entscheidung wird aufgezeichnet.</translation>
+    </message>
+    <message>
+        <source>Your firewall must let sites in there.</source>
+        <translation>Ihre Firewall muss Standorte dort einlassen.</translation>
     </message>
     <message>
         <source>Your hospital&apos;s policy asks for a person ({rule}).</source>
@@ -4542,6 +4766,10 @@
     <message>
         <source>no more than this program asks for by itself</source>
         <translation>nicht mehr, als dieses Programm von selbst verlangt</translation>
+    </message>
+    <message>
+        <source>no name</source>
+        <translation>keinen Namen</translation>
     </message>
     <message>
         <source>nobody</source>
@@ -5886,10 +6114,6 @@
         <source>Browse…</source>
         <translation>Durchsuchen…</translation>
     </message>
-    <message>
-        <source>Types maps (*.toml)</source>
-        <translation>Typenzuordnungen (*.toml)</translation>
-    </message>
 </context>
 <context>
     <name>FilesCard</name>
@@ -5927,20 +6151,8 @@
 <context>
     <name>FormPanel</name>
     <message>
-        <source>A round closes with so many updates at least.</source>
-        <translation>Eine Runde endet mit mindestens so vielen Beiträgen.</translation>
-    </message>
-    <message>
-        <source>Address of this computer</source>
-        <translation>Adresse dieses Rechners</translation>
-    </message>
-    <message>
         <source>Advanced</source>
         <translation>Erweitert</translation>
-    </message>
-    <message>
-        <source>Also words of your own, separated by commas.</source>
-        <translation>Auch eigene Wörter, durch Kommas getrennt.</translation>
     </message>
     <message>
         <source>Another model, in a folder of this computer</source>
@@ -5951,36 +6163,12 @@
         <translation>Jeden neuen Standort bestätigen</translation>
     </message>
     <message>
-        <source>Every site needs the same files.</source>
-        <translation>Jeder Standort braucht dieselben Dateien.</translation>
-    </message>
-    <message>
-        <source>Every site sees it.</source>
-        <translation>Jeder Standort sieht ihn.</translation>
-    </message>
-    <message>
         <source>Every site sees this word above its pages.</source>
         <translation>Jeder Standort sieht dieses Wort über seinen Seiten.</translation>
     </message>
     <message>
-        <source>Folder of the federation</source>
-        <translation>Ordner der Föderation</translation>
-    </message>
-    <message>
-        <source>Hours that a round may take</source>
-        <translation>Stunden, die eine Runde dauern darf</translation>
-    </message>
-    <message>
         <source>How it goes</source>
         <translation>Wie es abläuft</translation>
-    </message>
-    <message>
-        <source>In each, every site trains once and decides once.</source>
-        <translation>In jeder trainiert und entscheidet jeder Standort einmal.</translation>
-    </message>
-    <message>
-        <source>It keeps all that the federation needs.</source>
-        <translation>Er enthält alles, was die Föderation braucht.</translation>
     </message>
     <message>
         <source>It waits until you have compared six words with it by phone: nobody is in between then.</source>
@@ -5995,46 +6183,6 @@
         <translation>Wird geprüft…</translation>
     </message>
     <message>
-        <source>Model folder</source>
-        <translation>Modellordner</translation>
-    </message>
-    <message>
-        <source>Modifiers of these</source>
-        <translation>Zusatzangaben zu diesen</translation>
-    </message>
-    <message>
-        <source>Name of the federation</source>
-        <translation>Name der Föderation</translation>
-    </message>
-    <message>
-        <source>Port</source>
-        <translation>Port</translation>
-    </message>
-    <message>
-        <source>Public notes</source>
-        <translation>Öffentliche Texte</translation>
-    </message>
-    <message>
-        <source>Riverside federation</source>
-        <translation>Föderation Riverside</translation>
-    </message>
-    <message>
-        <source>Rounds</source>
-        <translation>Runden</translation>
-    </message>
-    <message>
-        <source>Sites call it: it stands in their invitations.</source>
-        <translation>Die Standorte rufen sie auf: Sie steht in ihren Einladungen.</translation>
-    </message>
-    <message>
-        <source>Sites that a round needs</source>
-        <translation>Standorte, die eine Runde braucht</translation>
-    </message>
-    <message>
-        <source>Sites that are expected</source>
-        <translation>Erwartete Standorte</translation>
-    </message>
-    <message>
         <source>Something above is not right yet.</source>
         <translation>Oben stimmt noch etwas nicht.</translation>
     </message>
@@ -6043,24 +6191,8 @@
         <translation>Oben ist noch etwas leer.</translation>
     </message>
     <message>
-        <source>The first round waits for so many.</source>
-        <translation>Die erste Runde wartet auf so viele.</translation>
-    </message>
-    <message>
         <source>The small model that comes with the program</source>
         <translation>Das kleine Modell, das dem Programm beiliegt</translation>
-    </message>
-    <message>
-        <source>Then it closes, if enough sites have sent.</source>
-        <translation>Dann endet sie, wenn genug Standorte gesendet haben.</translation>
-    </message>
-    <message>
-        <source>This method measures updates on notes that all sites may read. None may be a patient&apos;s.</source>
-        <translation>Diese Methode misst Beiträge an Texten, die alle Standorte lesen dürfen. Keiner darf von einem Patienten stammen.</translation>
-    </message>
-    <message>
-        <source>Types of entities</source>
-        <translation>Typen von Entitäten</translation>
     </message>
     <message>
         <source>What is learned</source>
@@ -6077,14 +6209,6 @@
     <message>
         <source>Who can take part</source>
         <translation>Wer teilnehmen kann</translation>
-    </message>
-    <message>
-        <source>Words of your own, separated by commas. Each site says which of its types is which of these.</source>
-        <translation>Eigene Wörter, durch Kommas getrennt. Jeder Standort sagt, welcher seiner Typen welcher von diesen ist.</translation>
-    </message>
-    <message>
-        <source>Your firewall must let sites in there.</source>
-        <translation>Ihre Firewall muss dort Verbindungen der Standorte zulassen.</translation>
     </message>
 </context>
 <context>
@@ -6514,6 +6638,10 @@
     <message>
         <source>Types map (optional)</source>
         <translation>Typenzuordnung (optional)</translation>
+    </message>
+    <message>
+        <source>Types maps (*.toml)</source>
+        <translation>Typenzuordnungen (*.toml)</translation>
     </message>
     <message>
         <source>What notes and models must look like</source>
@@ -8679,8 +8807,8 @@
         <translation>Das Zertifikat in {path} ist mit seinem Schlüssel nicht verwendbar: {reason}. Prüfen Sie beide Dateien.</translation>
     </message>
     <message>
-        <source>The certificate in {path} expired on {date}. Get a new one from whoever issued it and start the coordinator again. Or leave out --certificate and --key: the coordinator then makes its own.</source>
-        <translation>Das Zertifikat in {path} ist am {date} abgelaufen. Holen Sie ein neues bei der Stelle, die es ausgestellt hat, und starten Sie den Koordinator neu. Oder lassen Sie --certificate und --key weg: Der Koordinator erstellt dann ein eigenes.</translation>
+        <source>The certificate in {path} expired on {date}. Get a new one from whoever issued it and start the coordinator again. Or give it none: it then makes its own.</source>
+        <translation>Das Zertifikat in {path} ist am {date} abgelaufen. Holen Sie ein neues bei der Stelle, die es ausgestellt hat, und starten Sie den Koordinator neu. Oder geben Sie ihm keines: Er erstellt dann ein eigenes.</translation>
     </message>
     <message>
         <source>The certificate in {path} is not valid before {date} UTC. Check this computer&apos;s clock.</source>
@@ -9247,8 +9375,8 @@
         <translation>Wie schnell die Verbindung ist, ließ sich nicht messen. Die erste Runde wird es zeigen.</translation>
     </message>
     <message>
-        <source>The starting adapter has rank {rank}, but the federation allows at most {most}. Give --rank {rank} or more.</source>
-        <translation>Der Adapter, mit dem begonnen werden soll, hat Rang {rank}, die Föderation erlaubt aber höchstens {most}. Geben Sie --rank {rank} oder mehr an.</translation>
+        <source>The starting adapter has rank {rank}, but the federation allows at most {most}. Give the federation rank {rank} or more (--rank).</source>
+        <translation>Der Adapter, mit dem begonnen werden soll, hat Rang {rank}, die Föderation höchstens {most}. Geben Sie der Föderation Rang {rank} oder mehr (--rank).</translation>
     </message>
     <message>
         <source>The stored adapter {sha256} is damaged: its bytes have changed. Copy it from a backup, or download it again.</source>
@@ -9487,8 +9615,8 @@
         <translation>Es gibt keine Datei {path}. Prüfen Sie den Pfad. Die Zeile einer Einladung beginnt mit fedmed:.</translation>
     </message>
     <message>
-        <source>There is no file {path}. Give --certificate and --key the files of the certificate and of its key, or leave out both: the coordinator then makes its own.</source>
-        <translation>Es gibt keine Datei {path}. Geben Sie mit --certificate und --key die Dateien des Zertifikats und seines Schlüssels an, oder lassen Sie beides weg: Der Koordinator erstellt dann eigene.</translation>
+        <source>There is no file {path}. Give the files of the certificate and of its key, or neither: the coordinator then makes its own.</source>
+        <translation>Es gibt keine Datei {path}. Geben Sie die Dateien des Zertifikats und seines Schlüssels an, oder keine von beiden: Der Koordinator erstellt dann eigene.</translation>
     </message>
     <message>
         <source>There is no method {method}. Choose one of {known}.</source>
@@ -9999,16 +10127,16 @@
         <translation>{path} ist weder eine Audit-Datei noch ein Export davon. Wählen Sie einen Datenordner, seine audit.sqlite, oder eine .json-Datei, die --verify-audit --export geschrieben hat.</translation>
     </message>
     <message>
-        <source>{path} is not a certificate in PEM form (it begins with -----BEGIN CERTIFICATE-----). Give --certificate a file of that form, with the coordinator&apos;s own certificate first.</source>
-        <translation>{path} ist kein Zertifikat im PEM-Format (es beginnt mit -----BEGIN CERTIFICATE-----). Geben Sie mit --certificate eine Datei in diesem Format an, mit dem Zertifikat des Koordinators am Anfang.</translation>
+        <source>{path} is not a certificate in PEM form (it begins with -----BEGIN CERTIFICATE-----). Give a file of that form, with the coordinator&apos;s own certificate first.</source>
+        <translation>{path} ist kein Zertifikat im PEM-Format (es beginnt mit -----BEGIN CERTIFICATE-----). Geben Sie eine Datei in diesem Format an, mit dem Zertifikat des Koordinators am Anfang.</translation>
     </message>
     <message>
         <source>{path} is not a model folder: it has no {file}. Choose the folder of the language model that the host agreed on with you (in Hugging Face&apos;s format).</source>
         <translation>{path} ist kein Modellordner: Er hat keine Datei {file}. Wählen Sie den Ordner des Sprachmodells, das der Betreiber mit Ihnen vereinbart hat (im Format von Hugging Face).</translation>
     </message>
     <message>
-        <source>{path} is not a private key that can be used. Give --key the key&apos;s file in PEM form (it begins with -----BEGIN PRIVATE KEY-----).</source>
-        <translation>{path} ist kein verwendbarer privater Schlüssel. Geben Sie mit --key die Schlüsseldatei im PEM-Format an (sie beginnt mit -----BEGIN PRIVATE KEY-----).</translation>
+        <source>{path} is not a private key that can be used. Give the key&apos;s file in PEM form (it begins with -----BEGIN PRIVATE KEY-----).</source>
+        <translation>{path} ist kein verwendbarer privater Schlüssel. Geben Sie die Schlüsseldatei im PEM-Format an (sie beginnt mit -----BEGIN PRIVATE KEY-----).</translation>
     </message>
     <message>
         <source>{path} is not an adapter: {reason}. Choose a PEFT folder, or a .safetensors file that fedmed-desktop wrote.</source>

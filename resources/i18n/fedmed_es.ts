@@ -449,6 +449,10 @@
         <translation>Tiene una decisión pendiente y el tiempo se acaba</translation>
     </message>
     <message>
+        <source>A higher one can learn more, and takes longer to send.</source>
+        <translation>Uno mayor puede aprender más y tarda más en enviarse.</translation>
+    </message>
+    <message>
         <source>A long passage of your notes came out word for word that did not before this round.</source>
         <translation>Un pasaje largo de sus notas salió palabra por palabra, cosa que no ocurría antes de esta ronda.</translation>
     </message>
@@ -464,8 +468,16 @@
         <translation>Un nombre o una dirección sin puerto, como federation.example.org o 10.0.0.12.</translation>
     </message>
     <message>
+        <source>A number above 0, up to {most}.</source>
+        <translation>Un número mayor que 0, {most} como máximo.</translation>
+    </message>
+    <message>
         <source>A number of hours, such as 4, or 0.5 for half an hour.</source>
         <translation>Un número de horas, como 4, o 0,5 para media hora.</translation>
+    </message>
+    <message>
+        <source>A number, such as 1, or 0.5 for half of the notes.</source>
+        <translation>Un número, como 1, o 0,5 para la mitad de las notas.</translation>
     </message>
     <message>
         <source>A passage of your notes came out word for word that did not before this round.</source>
@@ -486,6 +498,10 @@
     <message>
         <source>A round may close with one site alone.</source>
         <translation>Una ronda puede cerrarse con un solo centro.</translation>
+    </message>
+    <message>
+        <source>A round needs updates from at least this many sites.</source>
+        <translation>Una ronda necesita actualizaciones de al menos este número de centros.</translation>
     </message>
     <message>
         <source>A rule that a person set up</source>
@@ -520,6 +536,10 @@
         <translation>Información y licencias</translation>
     </message>
     <message>
+        <source>Above {little} it protects little.</source>
+        <translation>Por encima de {little} protege poco.</translation>
+    </message>
+    <message>
         <source>Account of the computer</source>
         <translation>Cuenta del ordenador</translation>
     </message>
@@ -548,6 +568,10 @@
         <translation>Adaptador publicado</translation>
     </message>
     <message>
+        <source>Adapter to begin with</source>
+        <translation>Adaptador inicial</translation>
+    </message>
+    <message>
         <source>Adapter {name}</source>
         <translation>Adaptador {name}</translation>
     </message>
@@ -556,8 +580,16 @@
         <translation>Dirección</translation>
     </message>
     <message>
+        <source>Address of this computer</source>
+        <translation>Dirección de este equipo</translation>
+    </message>
+    <message>
         <source>After that it can no longer be taken back.</source>
         <translation>Después ya no se puede retirar.</translation>
+    </message>
+    <message>
+        <source>After that, an adapter that nobody has decided on expires.</source>
+        <translation>Después caduca un adaptador sobre el que nadie ha decidido.</translation>
     </message>
     <message>
         <source>Against</source>
@@ -601,6 +633,14 @@
     <message>
         <source>All {all:,} marked entities count.</source>
         <translation>Cuentan las {all:,} entidades marcadas.</translation>
+    </message>
+    <message>
+        <source>Also words of your own, separated by commas.</source>
+        <translation>También palabras suyas, separadas por comas.</translation>
+    </message>
+    <message>
+        <source>An adapter of rank {rank}. The first round goes on from it.</source>
+        <translation>Un adaptador de rango {rank}. La primera ronda parte de él.</translation>
     </message>
     <message>
         <source>An address on this computer, where something answers.</source>
@@ -742,6 +782,10 @@
         <translation>Categoría entre las 10 primeras</translation>
     </message>
     <message>
+        <source>Certificate</source>
+        <translation>Certificado</translation>
+    </message>
+    <message>
         <source>Certificate made</source>
         <translation>Certificado creado</translation>
     </message>
@@ -780,6 +824,10 @@
     <message>
         <source>Choose the folder to see what is in it and what needs a look. Notes are only read; nothing is copied.</source>
         <translation>Elija la carpeta para ver qué contiene y qué conviene revisar. Las notas solo se leen; no se copia nada.</translation>
+    </message>
+    <message>
+        <source>Chosen at random in each round. Leave it empty to ask all.</source>
+        <translation>Se eligen al azar en cada ronda. Déjelo vacío para preguntar a todos.</translation>
     </message>
     <message>
         <source>Clock</source>
@@ -1009,6 +1057,14 @@
         <translation>Cada método se compara con el mejor de los demás métodos federados.</translation>
     </message>
     <message>
+        <source>Each note</source>
+        <translation>Cada nota</translation>
+    </message>
+    <message>
+        <source>Each patient</source>
+        <translation>Cada paciente</translation>
+    </message>
+    <message>
         <source>Each site reports how many entities of each type its notes have.</source>
         <translation>Cada centro comunica cuántas entidades de cada tipo tienen sus notas.</translation>
     </message>
@@ -1081,6 +1137,14 @@
         <translation>Puede omitir cualquier página y hacerlo todo más tarde. El programa funciona sin red.</translation>
     </message>
     <message>
+        <source>Every site needs the same files.</source>
+        <translation>Cada centro necesita los mismos archivos.</translation>
+    </message>
+    <message>
+        <source>Every site sees it.</source>
+        <translation>Todos los centros lo ven.</translation>
+    </message>
+    <message>
         <source>Everything is fine; there is nothing to do here. The round continues with other sites: not every site is asked in each round, and a site that joins late waits for the next one.</source>
         <translation>Todo está bien; aquí no hay nada que hacer. La ronda sigue con otros centros: no se convoca a todos los centros en cada ronda, y un centro que se une tarde espera a la siguiente.</translation>
     </message>
@@ -1145,6 +1209,14 @@
         <translation>Obteniendo el adaptador</translation>
     </message>
     <message>
+        <source>Fewer than the sites that a round needs: no round could close.</source>
+        <translation>Menos que los centros que necesita una ronda: ninguna ronda podría cerrarse.</translation>
+    </message>
+    <message>
+        <source>Files of older updates are deleted, combined adapters never. Leave it empty to keep all.</source>
+        <translation>Se borran los archivos de actualizaciones más antiguas, nunca los adaptadores combinados. Déjelo vacío para guardarlo todo.</translation>
+    </message>
+    <message>
         <source>Files that are not read: {files}.</source>
         <translation>Archivos que no se leen: {files}.</translation>
     </message>
@@ -1196,8 +1268,20 @@
         <translation>Carpeta</translation>
     </message>
     <message>
+        <source>Folder of the federation</source>
+        <translation>Carpeta de la federación</translation>
+    </message>
+    <message>
+        <source>For differential privacy: the smaller, the better protected. Leave it empty to do without.</source>
+        <translation>Para la privacidad diferencial: cuanto menor, mejor protegido. Déjelo vacío para prescindir de ella.</translation>
+    </message>
+    <message>
         <source>For every update: {does}.</source>
         <translation>Para cada actualización: {does}.</translation>
+    </message>
+    <message>
+        <source>For example the final one of an earlier federation. Leave it empty to start from scratch.</source>
+        <translation>Por ejemplo, el final de una federación anterior. Déjelo vacío para empezar de cero.</translation>
     </message>
     <message>
         <source>For some tasks it finds nothing on {notes}, after training as well: {tasks}.</source>
@@ -1234,6 +1318,10 @@
     <message>
         <source>From types.toml beside the notes:</source>
         <translation>De types.toml, junto a las notas:</translation>
+    </message>
+    <message>
+        <source>From your hospital&apos;s certificate authority, as a PEM file. Left empty, the program makes its own.</source>
+        <translation>De la autoridad de certificación de su hospital, como archivo PEM. Si se deja vacío, el programa crea el suyo.</translation>
     </message>
     <message>
         <source>GPU</source>
@@ -1316,6 +1404,14 @@
         <translation>Equipos a los que se conectó este programa</translation>
     </message>
     <message>
+        <source>Hours for each decision</source>
+        <translation>Horas para cada decisión</translation>
+    </message>
+    <message>
+        <source>Hours that a round may take</source>
+        <translation>Horas que puede durar una ronda</translation>
+    </message>
+    <message>
         <source>How far the adapter has moved is being measured.</source>
         <translation>Se está midiendo cuánto se ha movido el adaptador.</translation>
     </message>
@@ -1330,6 +1426,10 @@
     <message>
         <source>How long</source>
         <translation>Duración</translation>
+    </message>
+    <message>
+        <source>How often a site goes through its notes in a round.</source>
+        <translation>Cuántas veces recorre un centro sus notas en una ronda.</translation>
     </message>
     <message>
         <source>How this site&apos;s notes compare with the federation&apos;s is known after the next round.</source>
@@ -1368,8 +1468,16 @@
         <translation>Si difieren, hay alguien en medio, o es otro ordenador. Entonces no deje entrar a nadie.</translation>
     </message>
     <message>
+        <source>If your network forwards another port to the one above.</source>
+        <translation>Si su red reenvía otro puerto al de arriba.</translation>
+    </message>
+    <message>
         <source>Imported from a file</source>
         <translation>Importado de un archivo</translation>
+    </message>
+    <message>
+        <source>In each, every site trains once and decides once.</source>
+        <translation>En cada una, cada centro entrena y decide una vez.</translation>
     </message>
     <message>
         <source>In round {n}, on notes kept aside</source>
@@ -1492,6 +1600,10 @@
         <translation>Se combina a partir de las actualizaciones recibidas: {count}.</translation>
     </message>
     <message>
+        <source>It is for {names}, not for the address above: sites will refuse it.</source>
+        <translation>Es para {names}, no para la dirección de arriba: los centros lo rechazarán.</translation>
+    </message>
+    <message>
         <source>It is right for {share:.0%} of pairs of notes, {low:.0%} to {high:.0%} (guessing: 50%); {trained} notes that were trained on, {other} held out.</source>
         <translation>Acierta en el {share:.0%} de los pares de notas, de {low:.0%} a {high:.0%} (al azar: 50&#xa0;%); {trained} notas usadas para entrenar, {other} reservadas.</translation>
     </message>
@@ -1510,6 +1622,10 @@
     <message>
         <source>It is trained with differential privacy, and at most epsilon {most} is spent.</source>
         <translation>Se entrena con privacidad diferencial, y se gasta épsilon {most} como máximo.</translation>
+    </message>
+    <message>
+        <source>It keeps all that the federation needs.</source>
+        <translation>Guarda todo lo que la federación necesita.</translation>
     </message>
     <message>
         <source>It leaves in {left} s.</source>
@@ -1572,6 +1688,10 @@
         <translation>Su personal decide</translation>
     </message>
     <message>
+        <source>Its private key, as a PEM file without a password.</source>
+        <translation>Su clave privada, como archivo PEM sin contraseña.</translation>
+    </message>
+    <message>
         <source>Join</source>
         <translation>Unirse</translation>
     </message>
@@ -1614,6 +1734,10 @@
     <message>
         <source>Kept on this computer</source>
         <translation>Conservado en este ordenador</translation>
+    </message>
+    <message>
+        <source>Key of the certificate</source>
+        <translation>Clave del certificado</translation>
     </message>
     <message>
         <source>Key of the site</source>
@@ -1815,6 +1939,10 @@
         <translation>Deriva del modelo</translation>
     </message>
     <message>
+        <source>Model folder</source>
+        <translation>Carpeta del modelo</translation>
+    </message>
+    <message>
         <source>Modifiers</source>
         <translation>Modificadores</translation>
     </message>
@@ -1825,6 +1953,10 @@
     <message>
         <source>Modifiers and relations by type</source>
         <translation>Modificadores y relaciones por tipo</translation>
+    </message>
+    <message>
+        <source>Modifiers of these</source>
+        <translation>Modificadores de estas</translation>
     </message>
     <message>
         <source>Module</source>
@@ -1853,6 +1985,10 @@
     <message>
         <source>Name</source>
         <translation>Nombre</translation>
+    </message>
+    <message>
+        <source>Name of the federation</source>
+        <translation>Nombre de la federación</translation>
     </message>
     <message>
         <source>New sites</source>
@@ -2217,6 +2353,10 @@
         <translation>Las partes de un mismo documento van juntas.</translation>
     </message>
     <message>
+        <source>Passes over the notes</source>
+        <translation>Pasadas por las notas</translation>
+    </message>
+    <message>
         <source>Patients</source>
         <translation>Pacientes</translation>
     </message>
@@ -2297,8 +2437,20 @@
         <translation>Regla de la política aplicada</translation>
     </message>
     <message>
+        <source>Port</source>
+        <translation>Puerto</translation>
+    </message>
+    <message>
+        <source>Port in the invitations</source>
+        <translation>Puerto en las invitaciones</translation>
+    </message>
+    <message>
         <source>Preparing</source>
         <translation>Preparando</translation>
+    </message>
+    <message>
+        <source>Privacy budget (epsilon)</source>
+        <translation>Presupuesto de privacidad (épsilon)</translation>
     </message>
     <message>
         <source>Probes: {name} is {value}.</source>
@@ -2327,6 +2479,10 @@
     <message>
         <source>Proxy</source>
         <translation>Proxy</translation>
+    </message>
+    <message>
+        <source>Public notes</source>
+        <translation>Notas públicas</translation>
     </message>
     <message>
         <source>Qt {qt} and PySide6: GNU LGPL 3, as shared libraries that you may replace; their sources are at
@@ -2361,6 +2517,10 @@
     <message>
         <source>Rank</source>
         <translation>Rango</translation>
+    </message>
+    <message>
+        <source>Rank of the adapter</source>
+        <translation>Rango del adaptador</translation>
     </message>
     <message>
         <source>Rank {rank:.0f} at this site</source>
@@ -2507,6 +2667,10 @@
         <translation>Respuestas correctas</translation>
     </message>
     <message>
+        <source>Riverside federation</source>
+        <translation>Riverside federation</translation>
+    </message>
+    <message>
         <source>Round</source>
         <translation>Ronda</translation>
     </message>
@@ -2553,6 +2717,10 @@
     <message>
         <source>Rounds</source>
         <translation>Rondas</translation>
+    </message>
+    <message>
+        <source>Rounds whose updates are kept</source>
+        <translation>Rondas cuyas actualizaciones se guardan</translation>
     </message>
     <message>
         <source>Rule {number}, &quot;{name}&quot;: {when}{does}.</source>
@@ -2743,12 +2911,32 @@
         <translation>Clave de un centro sustituida</translation>
     </message>
     <message>
+        <source>Sites add noise as they train. With few notes, little is learned.</source>
+        <translation>Los centros añaden ruido al entrenar. Con pocas notas se aprende poco.</translation>
+    </message>
+    <message>
+        <source>Sites asked in each round</source>
+        <translation>Centros a los que pregunta cada ronda</translation>
+    </message>
+    <message>
+        <source>Sites call it: it stands in their invitations.</source>
+        <translation>Los centros la llaman: figura en sus invitaciones.</translation>
+    </message>
+    <message>
         <source>Sites can join while this computer is on. They find it by the address in their invitations.</source>
         <translation>Los centros pueden unirse mientras este ordenador esté encendido. Lo encuentran por la dirección de su invitación.</translation>
     </message>
     <message>
         <source>Sites expected</source>
         <translation>Centros previstos</translation>
+    </message>
+    <message>
+        <source>Sites that a round needs</source>
+        <translation>Centros que necesita una ronda</translation>
+    </message>
+    <message>
+        <source>Sites that are expected</source>
+        <translation>Centros esperados</translation>
     </message>
     <message>
         <source>Sites wait for it. Nothing is lost: once it runs again, everything goes on where it was.</source>
@@ -3152,6 +3340,10 @@
         <translation>La primera ronda empieza cuando estén todos o, con los que estén, en este momento: {time}.</translation>
     </message>
     <message>
+        <source>The first round begins once this many have joined.</source>
+        <translation>La primera ronda empieza cuando se han unido tantos.</translation>
+    </message>
+    <message>
         <source>The first round begins once {expected} sites have joined.</source>
         <translation>La primera ronda empieza cuando se hayan unido {expected} centros.</translation>
     </message>
@@ -3396,6 +3588,10 @@
         <translation>El trabajo se detuvo. Lo que se registró se conserva.</translation>
     </message>
     <message>
+        <source>Then it closes, if enough sites have sent.</source>
+        <translation>Entonces se cierra, si han enviado suficientes centros.</translation>
+    </message>
+    <message>
         <source>Then the host confirms this site. If the words differ, somebody is intercepting the connection.</source>
         <translation>Después, el anfitrión confirma este centro. Si las palabras son distintas, alguien está interceptando la conexión.</translation>
     </message>
@@ -3514,6 +3710,14 @@
     <message>
         <source>This language model is damaged.</source>
         <translation>Este modelo de lenguaje está dañado.</translation>
+    </message>
+    <message>
+        <source>This method measures updates on notes that all sites may read. None may be a patient&apos;s.</source>
+        <translation>Este método mide las actualizaciones con notas que todos los centros pueden leer. Ninguna puede ser de un paciente.</translation>
+    </message>
+    <message>
+        <source>This method shares numbers that noise does not protect. Choose another one, or leave this empty.</source>
+        <translation>Este método comparte números que el ruido no protege. Elija otro o deje esto vacío.</translation>
     </message>
     <message>
         <source>This round failed here</source>
@@ -3724,6 +3928,10 @@
         <translation>Tipos</translation>
     </message>
     <message>
+        <source>Types of entities</source>
+        <translation>Tipos de entidades</translation>
+    </message>
+    <message>
         <source>Until then you can take it back.</source>
         <translation>Hasta entonces puede retirarla.</translation>
     </message>
@@ -3758,6 +3966,10 @@
     <message>
         <source>Uploading</source>
         <translation>Subiendo</translation>
+    </message>
+    <message>
+        <source>Valid until {date}.</source>
+        <translation>Válido hasta el {date}.</translation>
     </message>
     <message>
         <source>Validation loss</source>
@@ -3896,6 +4108,10 @@
         <translation>Qué puede revelar</translation>
     </message>
     <message>
+        <source>What it protects</source>
+        <translation>Qué protege</translation>
+    </message>
+    <message>
         <source>What it shows</source>
         <translation>Qué muestra</translation>
     </message>
@@ -3978,6 +4194,10 @@
     <message>
         <source>Word pairs shared</source>
         <translation>Pares de palabras en común</translation>
+    </message>
+    <message>
+        <source>Words of your own, separated by commas. Each site says which of its types is which of these.</source>
+        <translation>Palabras suyas, separadas por comas. Cada centro dice cuál de sus tipos es cuál de estos.</translation>
     </message>
     <message>
         <source>Words shared</source>
@@ -4094,6 +4314,10 @@
     <message>
         <source>Your decision is being recorded.</source>
         <translation>Se está registrando su decisión.</translation>
+    </message>
+    <message>
+        <source>Your firewall must let sites in there.</source>
+        <translation>Su cortafuegos debe dejar entrar ahí a los centros.</translation>
     </message>
     <message>
         <source>Your hospital&apos;s policy asks for a person ({rule}).</source>
@@ -4542,6 +4766,10 @@
     <message>
         <source>no more than this program asks for by itself</source>
         <translation>no más de lo que este programa exige por sí mismo</translation>
+    </message>
+    <message>
+        <source>no name</source>
+        <translation>ningún nombre</translation>
     </message>
     <message>
         <source>nobody</source>
@@ -5886,10 +6114,6 @@
         <source>Browse…</source>
         <translation>Examinar…</translation>
     </message>
-    <message>
-        <source>Types maps (*.toml)</source>
-        <translation>Tablas de tipos (*.toml)</translation>
-    </message>
 </context>
 <context>
     <name>FilesCard</name>
@@ -5927,20 +6151,8 @@
 <context>
     <name>FormPanel</name>
     <message>
-        <source>A round closes with so many updates at least.</source>
-        <translation>Una ronda se cierra con este número de actualizaciones como mínimo.</translation>
-    </message>
-    <message>
-        <source>Address of this computer</source>
-        <translation>Dirección de este ordenador</translation>
-    </message>
-    <message>
         <source>Advanced</source>
         <translation>Opciones avanzadas</translation>
-    </message>
-    <message>
-        <source>Also words of your own, separated by commas.</source>
-        <translation>También palabras suyas, separadas por comas.</translation>
     </message>
     <message>
         <source>Another model, in a folder of this computer</source>
@@ -5951,36 +6163,12 @@
         <translation>Confirmar cada centro nuevo</translation>
     </message>
     <message>
-        <source>Every site needs the same files.</source>
-        <translation>Cada centro necesita los mismos archivos.</translation>
-    </message>
-    <message>
-        <source>Every site sees it.</source>
-        <translation>Todos los centros lo ven.</translation>
-    </message>
-    <message>
         <source>Every site sees this word above its pages.</source>
         <translation>Cada centro ve esta palabra encima de sus páginas.</translation>
     </message>
     <message>
-        <source>Folder of the federation</source>
-        <translation>Carpeta de la federación</translation>
-    </message>
-    <message>
-        <source>Hours that a round may take</source>
-        <translation>Horas que puede durar una ronda</translation>
-    </message>
-    <message>
         <source>How it goes</source>
         <translation>Cómo transcurre</translation>
-    </message>
-    <message>
-        <source>In each, every site trains once and decides once.</source>
-        <translation>En cada una, cada centro entrena y decide una vez.</translation>
-    </message>
-    <message>
-        <source>It keeps all that the federation needs.</source>
-        <translation>Guarda todo lo que la federación necesita.</translation>
     </message>
     <message>
         <source>It waits until you have compared six words with it by phone: nobody is in between then.</source>
@@ -5995,46 +6183,6 @@
         <translation>Comprobando…</translation>
     </message>
     <message>
-        <source>Model folder</source>
-        <translation>Carpeta del modelo</translation>
-    </message>
-    <message>
-        <source>Modifiers of these</source>
-        <translation>Modificadores de estas</translation>
-    </message>
-    <message>
-        <source>Name of the federation</source>
-        <translation>Nombre de la federación</translation>
-    </message>
-    <message>
-        <source>Port</source>
-        <translation>Puerto</translation>
-    </message>
-    <message>
-        <source>Public notes</source>
-        <translation>Notas públicas</translation>
-    </message>
-    <message>
-        <source>Riverside federation</source>
-        <translation>Riverside federation</translation>
-    </message>
-    <message>
-        <source>Rounds</source>
-        <translation>Rondas</translation>
-    </message>
-    <message>
-        <source>Sites call it: it stands in their invitations.</source>
-        <translation>Los centros se conectan a ella: figura en sus invitaciones.</translation>
-    </message>
-    <message>
-        <source>Sites that a round needs</source>
-        <translation>Centros que necesita una ronda</translation>
-    </message>
-    <message>
-        <source>Sites that are expected</source>
-        <translation>Centros previstos</translation>
-    </message>
-    <message>
         <source>Something above is not right yet.</source>
         <translation>Algo de lo anterior todavía no está bien.</translation>
     </message>
@@ -6043,24 +6191,8 @@
         <translation>Algo de lo anterior sigue vacío.</translation>
     </message>
     <message>
-        <source>The first round waits for so many.</source>
-        <translation>La primera ronda espera a este número de centros.</translation>
-    </message>
-    <message>
         <source>The small model that comes with the program</source>
         <translation>El modelo pequeño que viene con el programa</translation>
-    </message>
-    <message>
-        <source>Then it closes, if enough sites have sent.</source>
-        <translation>Entonces se cierra, si han enviado suficientes centros.</translation>
-    </message>
-    <message>
-        <source>This method measures updates on notes that all sites may read. None may be a patient&apos;s.</source>
-        <translation>Este método mide las actualizaciones con notas que todos los centros pueden leer. Ninguna puede ser de un paciente.</translation>
-    </message>
-    <message>
-        <source>Types of entities</source>
-        <translation>Tipos de entidades</translation>
     </message>
     <message>
         <source>What is learned</source>
@@ -6077,14 +6209,6 @@
     <message>
         <source>Who can take part</source>
         <translation>Quién puede participar</translation>
-    </message>
-    <message>
-        <source>Words of your own, separated by commas. Each site says which of its types is which of these.</source>
-        <translation>Palabras suyas, separadas por comas. Cada centro indica a cuál de estas corresponde cada uno de sus tipos.</translation>
-    </message>
-    <message>
-        <source>Your firewall must let sites in there.</source>
-        <translation>Su cortafuegos debe dejar entrar ahí a los centros.</translation>
     </message>
 </context>
 <context>
@@ -6514,6 +6638,10 @@
     <message>
         <source>Types map (optional)</source>
         <translation>Tabla de tipos (opcional)</translation>
+    </message>
+    <message>
+        <source>Types maps (*.toml)</source>
+        <translation>Tablas de tipos (*.toml)</translation>
     </message>
     <message>
         <source>What notes and models must look like</source>
@@ -8679,8 +8807,8 @@
         <translation>El certificado en {path} no se puede usar con su clave: {reason}. Compruebe los dos archivos.</translation>
     </message>
     <message>
-        <source>The certificate in {path} expired on {date}. Get a new one from whoever issued it and start the coordinator again. Or leave out --certificate and --key: the coordinator then makes its own.</source>
-        <translation>El certificado en {path} caducó el {date}. Pida uno nuevo a quien lo emitió y vuelva a iniciar el coordinador. O quite --certificate y --key: entonces el coordinador crea el suyo propio.</translation>
+        <source>The certificate in {path} expired on {date}. Get a new one from whoever issued it and start the coordinator again. Or give it none: it then makes its own.</source>
+        <translation>El certificado en {path} caducó el {date}. Pida uno nuevo a quien lo emitió y vuelva a iniciar el coordinador. O no le dé ninguno: entonces crea el suyo propio.</translation>
     </message>
     <message>
         <source>The certificate in {path} is not valid before {date} UTC. Check this computer&apos;s clock.</source>
@@ -9247,8 +9375,8 @@
         <translation>No se pudo medir la velocidad de la conexión. La primera ronda la mostrará.</translation>
     </message>
     <message>
-        <source>The starting adapter has rank {rank}, but the federation allows at most {most}. Give --rank {rank} or more.</source>
-        <translation>El adaptador inicial tiene rango {rank}, pero la federación permite {most} como máximo. Indique --rank {rank} o más.</translation>
+        <source>The starting adapter has rank {rank}, but the federation allows at most {most}. Give the federation rank {rank} or more (--rank).</source>
+        <translation>El adaptador inicial tiene rango {rank}, y la federación {most} como máximo. Dé a la federación el rango {rank} o más (--rank).</translation>
     </message>
     <message>
         <source>The stored adapter {sha256} is damaged: its bytes have changed. Copy it from a backup, or download it again.</source>
@@ -9487,8 +9615,8 @@
         <translation>No existe el archivo {path}. Compruebe la ruta. La línea de una invitación empieza por fedmed:.</translation>
     </message>
     <message>
-        <source>There is no file {path}. Give --certificate and --key the files of the certificate and of its key, or leave out both: the coordinator then makes its own.</source>
-        <translation>No existe el archivo {path}. Indique con --certificate y --key los archivos del certificado y de su clave, o quite las dos opciones: entonces el coordinador crea los suyos propios.</translation>
+        <source>There is no file {path}. Give the files of the certificate and of its key, or neither: the coordinator then makes its own.</source>
+        <translation>No existe el archivo {path}. Indique los archivos del certificado y de su clave, o ninguno de los dos: entonces el coordinador crea los suyos propios.</translation>
     </message>
     <message>
         <source>There is no method {method}. Choose one of {known}.</source>
@@ -9999,16 +10127,16 @@
         <translation>{path} no es un archivo de auditoría ni una exportación de uno. Elija una carpeta de datos, su audit.sqlite o un archivo .json escrito por --verify-audit --export.</translation>
     </message>
     <message>
-        <source>{path} is not a certificate in PEM form (it begins with -----BEGIN CERTIFICATE-----). Give --certificate a file of that form, with the coordinator&apos;s own certificate first.</source>
-        <translation>{path} no es un certificado en formato PEM (empieza por -----BEGIN CERTIFICATE-----). Indique con --certificate un archivo en ese formato, con el certificado propio del coordinador en primer lugar.</translation>
+        <source>{path} is not a certificate in PEM form (it begins with -----BEGIN CERTIFICATE-----). Give a file of that form, with the coordinator&apos;s own certificate first.</source>
+        <translation>{path} no es un certificado en forma PEM (empieza por -----BEGIN CERTIFICATE-----). Indique un archivo de esa forma, con el certificado propio del coordinador en primer lugar.</translation>
     </message>
     <message>
         <source>{path} is not a model folder: it has no {file}. Choose the folder of the language model that the host agreed on with you (in Hugging Face&apos;s format).</source>
         <translation>{path} no es una carpeta de modelo: no tiene {file}. Elija la carpeta del modelo de lenguaje que el anfitrión acordó con usted (en el formato de Hugging Face).</translation>
     </message>
     <message>
-        <source>{path} is not a private key that can be used. Give --key the key&apos;s file in PEM form (it begins with -----BEGIN PRIVATE KEY-----).</source>
-        <translation>{path} no es una clave privada que se pueda usar. Indique con --key el archivo de la clave en formato PEM (empieza por -----BEGIN PRIVATE KEY-----).</translation>
+        <source>{path} is not a private key that can be used. Give the key&apos;s file in PEM form (it begins with -----BEGIN PRIVATE KEY-----).</source>
+        <translation>{path} no es una clave privada que se pueda usar. Indique el archivo de la clave en forma PEM (empieza por -----BEGIN PRIVATE KEY-----).</translation>
     </message>
     <message>
         <source>{path} is not an adapter: {reason}. Choose a PEFT folder, or a .safetensors file that fedmed-desktop wrote.</source>

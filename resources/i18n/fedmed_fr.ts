@@ -449,6 +449,10 @@
         <translation>Une décision vous attend, et le temps presse</translation>
     </message>
     <message>
+        <source>A higher one can learn more, and takes longer to send.</source>
+        <translation>Un rang plus élevé peut apprendre plus, et l’envoi dure plus longtemps.</translation>
+    </message>
+    <message>
         <source>A long passage of your notes came out word for word that did not before this round.</source>
         <translation>Un long passage de vos notes est ressorti mot pour mot, ce qui n’était pas le cas avant ce tour.</translation>
     </message>
@@ -464,8 +468,16 @@
         <translation>Un nom ou une adresse sans port, par exemple federation.example.org ou 10.0.0.12.</translation>
     </message>
     <message>
+        <source>A number above 0, up to {most}.</source>
+        <translation>Un nombre supérieur à 0, au plus {most}.</translation>
+    </message>
+    <message>
         <source>A number of hours, such as 4, or 0.5 for half an hour.</source>
         <translation>Un nombre d’heures, par exemple 4, ou 0,5 pour une demi-heure.</translation>
+    </message>
+    <message>
+        <source>A number, such as 1, or 0.5 for half of the notes.</source>
+        <translation>Un nombre, par exemple 1, ou 0,5 pour la moitié des notes.</translation>
     </message>
     <message>
         <source>A passage of your notes came out word for word that did not before this round.</source>
@@ -486,6 +498,10 @@
     <message>
         <source>A round may close with one site alone.</source>
         <translation>Un tour peut se clore avec un seul site.</translation>
+    </message>
+    <message>
+        <source>A round needs updates from at least this many sites.</source>
+        <translation>Un tour a besoin des mises à jour d’au moins autant de sites.</translation>
     </message>
     <message>
         <source>A rule that a person set up</source>
@@ -520,6 +536,10 @@
         <translation>À propos et licences</translation>
     </message>
     <message>
+        <source>Above {little} it protects little.</source>
+        <translation>Au-dessus de {little}, cela protège peu.</translation>
+    </message>
+    <message>
         <source>Account of the computer</source>
         <translation>Compte sur l’ordinateur</translation>
     </message>
@@ -548,6 +568,10 @@
         <translation>Adaptateur publié</translation>
     </message>
     <message>
+        <source>Adapter to begin with</source>
+        <translation>Adaptateur de départ</translation>
+    </message>
+    <message>
         <source>Adapter {name}</source>
         <translation>Adaptateur {name}</translation>
     </message>
@@ -556,8 +580,16 @@
         <translation>Adresse</translation>
     </message>
     <message>
+        <source>Address of this computer</source>
+        <translation>Adresse de cet ordinateur</translation>
+    </message>
+    <message>
         <source>After that it can no longer be taken back.</source>
         <translation>Ensuite, l’envoi ne peut plus être annulé.</translation>
+    </message>
+    <message>
+        <source>After that, an adapter that nobody has decided on expires.</source>
+        <translation>Après quoi, un adaptateur sur lequel personne n’a décidé expire.</translation>
     </message>
     <message>
         <source>Against</source>
@@ -601,6 +633,14 @@
     <message>
         <source>All {all:,} marked entities count.</source>
         <translation>Les {all:,} entités annotées comptent toutes.</translation>
+    </message>
+    <message>
+        <source>Also words of your own, separated by commas.</source>
+        <translation>Vos propres mots aussi, séparés par des virgules.</translation>
+    </message>
+    <message>
+        <source>An adapter of rank {rank}. The first round goes on from it.</source>
+        <translation>Un adaptateur de rang {rank}. Le premier tour part de lui.</translation>
     </message>
     <message>
         <source>An address on this computer, where something answers.</source>
@@ -742,6 +782,10 @@
         <translation>Catégorie (10 premiers)</translation>
     </message>
     <message>
+        <source>Certificate</source>
+        <translation>Certificat</translation>
+    </message>
+    <message>
         <source>Certificate made</source>
         <translation>Certificat créé</translation>
     </message>
@@ -780,6 +824,10 @@
     <message>
         <source>Choose the folder to see what is in it and what needs a look. Notes are only read; nothing is copied.</source>
         <translation>Choisissez le dossier pour voir ce qu’il contient et ce qui mérite un coup d’œil. Les notes sont seulement lues&#xa0;; rien n’est copié.</translation>
+    </message>
+    <message>
+        <source>Chosen at random in each round. Leave it empty to ask all.</source>
+        <translation>Tirés au sort à chaque tour. Laissez vide pour les demander tous.</translation>
     </message>
     <message>
         <source>Clock</source>
@@ -1009,6 +1057,14 @@
         <translation>Chaque méthode est comparée à la meilleure des autres méthodes fédérées.</translation>
     </message>
     <message>
+        <source>Each note</source>
+        <translation>Chaque note</translation>
+    </message>
+    <message>
+        <source>Each patient</source>
+        <translation>Chaque patient</translation>
+    </message>
+    <message>
         <source>Each site reports how many entities of each type its notes have.</source>
         <translation>Chaque site indique combien d’entités de chaque type ses notes contiennent.</translation>
     </message>
@@ -1081,6 +1137,14 @@
         <translation>Chaque page peut être passée, et tout peut se faire plus tard. Le programme fonctionne sans réseau.</translation>
     </message>
     <message>
+        <source>Every site needs the same files.</source>
+        <translation>Chaque site a besoin des mêmes fichiers.</translation>
+    </message>
+    <message>
+        <source>Every site sees it.</source>
+        <translation>Chaque site le voit.</translation>
+    </message>
+    <message>
         <source>Everything is fine; there is nothing to do here. The round continues with other sites: not every site is asked in each round, and a site that joins late waits for the next one.</source>
         <translation>Tout va bien&#xa0;; il n’y a rien à faire ici. Le tour continue avec d’autres sites&#xa0;: tous les sites ne sont pas sollicités à chaque tour, et un site qui arrive tard attend le suivant.</translation>
     </message>
@@ -1145,6 +1209,14 @@
         <translation>Récupération de l’adaptateur</translation>
     </message>
     <message>
+        <source>Fewer than the sites that a round needs: no round could close.</source>
+        <translation>Moins que les sites nécessaires à un tour&#xa0;: aucun tour ne pourrait se clore.</translation>
+    </message>
+    <message>
+        <source>Files of older updates are deleted, combined adapters never. Leave it empty to keep all.</source>
+        <translation>Les fichiers des mises à jour plus anciennes sont supprimés, jamais les adaptateurs combinés. Laissez vide pour tout garder.</translation>
+    </message>
+    <message>
         <source>Files that are not read: {files}.</source>
         <translation>Fichiers non lus&#xa0;: {files}.</translation>
     </message>
@@ -1196,8 +1268,20 @@
         <translation>Dossier</translation>
     </message>
     <message>
+        <source>Folder of the federation</source>
+        <translation>Dossier de la fédération</translation>
+    </message>
+    <message>
+        <source>For differential privacy: the smaller, the better protected. Leave it empty to do without.</source>
+        <translation>Pour la confidentialité différentielle&#xa0;: plus il est petit, meilleure est la protection. Laissez vide pour s’en passer.</translation>
+    </message>
+    <message>
         <source>For every update: {does}.</source>
         <translation>Pour chaque mise à jour&#xa0;: {does}.</translation>
+    </message>
+    <message>
+        <source>For example the final one of an earlier federation. Leave it empty to start from scratch.</source>
+        <translation>Par exemple l’adaptateur final d’une fédération précédente. Laissez vide pour partir de zéro.</translation>
     </message>
     <message>
         <source>For some tasks it finds nothing on {notes}, after training as well: {tasks}.</source>
@@ -1234,6 +1318,10 @@
     <message>
         <source>From types.toml beside the notes:</source>
         <translation>Lu dans types.toml, à côté des notes&#xa0;:</translation>
+    </message>
+    <message>
+        <source>From your hospital&apos;s certificate authority, as a PEM file. Left empty, the program makes its own.</source>
+        <translation>De l’autorité de certification de votre hôpital, en fichier PEM. S’il reste vide, le programme crée le sien.</translation>
     </message>
     <message>
         <source>GPU</source>
@@ -1316,6 +1404,14 @@
         <translation>Hôtes auxquels ce programme s’est connecté</translation>
     </message>
     <message>
+        <source>Hours for each decision</source>
+        <translation>Heures pour chaque décision</translation>
+    </message>
+    <message>
+        <source>Hours that a round may take</source>
+        <translation>Heures que peut durer un tour</translation>
+    </message>
+    <message>
         <source>How far the adapter has moved is being measured.</source>
         <translation>On mesure de combien l’adaptateur a changé.</translation>
     </message>
@@ -1330,6 +1426,10 @@
     <message>
         <source>How long</source>
         <translation>Durée</translation>
+    </message>
+    <message>
+        <source>How often a site goes through its notes in a round.</source>
+        <translation>Combien de fois un site parcourt ses notes dans un tour.</translation>
     </message>
     <message>
         <source>How this site&apos;s notes compare with the federation&apos;s is known after the next round.</source>
@@ -1368,8 +1468,16 @@
         <translation>S’ils diffèrent, quelqu’un s’interpose, ou c’est un autre ordinateur. Ne laissez alors entrer personne.</translation>
     </message>
     <message>
+        <source>If your network forwards another port to the one above.</source>
+        <translation>Si votre réseau redirige un autre port vers celui ci-dessus.</translation>
+    </message>
+    <message>
         <source>Imported from a file</source>
         <translation>Importé d’un fichier</translation>
+    </message>
+    <message>
+        <source>In each, every site trains once and decides once.</source>
+        <translation>À chacun, chaque site entraîne et décide une fois.</translation>
     </message>
     <message>
         <source>In round {n}, on notes kept aside</source>
@@ -1492,6 +1600,10 @@
         <translation>Il est combiné à partir des mises à jour arrivées&#xa0;: {count}.</translation>
     </message>
     <message>
+        <source>It is for {names}, not for the address above: sites will refuse it.</source>
+        <translation>Il est pour {names}, pas pour l’adresse ci-dessus&#xa0;: les sites le refuseront.</translation>
+    </message>
+    <message>
         <source>It is right for {share:.0%} of pairs of notes, {low:.0%} to {high:.0%} (guessing: 50%); {trained} notes that were trained on, {other} held out.</source>
         <translation>Elle a raison pour {share:.0%} des paires de notes, de {low:.0%} à {high:.0%} (au hasard&#xa0;: 50&#xa0;%)&#xa0;; {trained} notes vues à l’entraînement, {other} mises de côté.</translation>
     </message>
@@ -1510,6 +1622,10 @@
     <message>
         <source>It is trained with differential privacy, and at most epsilon {most} is spent.</source>
         <translation>Elle est entraînée avec la confidentialité différentielle, et au plus epsilon {most} est consommé.</translation>
+    </message>
+    <message>
+        <source>It keeps all that the federation needs.</source>
+        <translation>Il contient tout ce dont la fédération a besoin.</translation>
     </message>
     <message>
         <source>It leaves in {left} s.</source>
@@ -1572,6 +1688,10 @@
         <translation>Ses responsables décident</translation>
     </message>
     <message>
+        <source>Its private key, as a PEM file without a password.</source>
+        <translation>Sa clé privée, en fichier PEM sans mot de passe.</translation>
+    </message>
+    <message>
         <source>Join</source>
         <translation>Rejoindre</translation>
     </message>
@@ -1614,6 +1734,10 @@
     <message>
         <source>Kept on this computer</source>
         <translation>Gardé sur cet ordinateur</translation>
+    </message>
+    <message>
+        <source>Key of the certificate</source>
+        <translation>Clé du certificat</translation>
     </message>
     <message>
         <source>Key of the site</source>
@@ -1815,6 +1939,10 @@
         <translation>Dérive du modèle</translation>
     </message>
     <message>
+        <source>Model folder</source>
+        <translation>Dossier du modèle</translation>
+    </message>
+    <message>
         <source>Modifiers</source>
         <translation>Modificateurs</translation>
     </message>
@@ -1825,6 +1953,10 @@
     <message>
         <source>Modifiers and relations by type</source>
         <translation>Modificateurs et relations par type</translation>
+    </message>
+    <message>
+        <source>Modifiers of these</source>
+        <translation>Attributs de ces entités</translation>
     </message>
     <message>
         <source>Module</source>
@@ -1853,6 +1985,10 @@
     <message>
         <source>Name</source>
         <translation>Nom</translation>
+    </message>
+    <message>
+        <source>Name of the federation</source>
+        <translation>Nom de la fédération</translation>
     </message>
     <message>
         <source>New sites</source>
@@ -2217,6 +2353,10 @@
         <translation>Les parties d’un même document restent ensemble.</translation>
     </message>
     <message>
+        <source>Passes over the notes</source>
+        <translation>Passages sur les notes</translation>
+    </message>
+    <message>
         <source>Patients</source>
         <translation>Patients</translation>
     </message>
@@ -2297,8 +2437,20 @@
         <translation>Règle de la politique appliquée</translation>
     </message>
     <message>
+        <source>Port</source>
+        <translation>Port</translation>
+    </message>
+    <message>
+        <source>Port in the invitations</source>
+        <translation>Port dans les invitations</translation>
+    </message>
+    <message>
         <source>Preparing</source>
         <translation>Préparation</translation>
+    </message>
+    <message>
+        <source>Privacy budget (epsilon)</source>
+        <translation>Budget de confidentialité (epsilon)</translation>
     </message>
     <message>
         <source>Probes: {name} is {value}.</source>
@@ -2327,6 +2479,10 @@
     <message>
         <source>Proxy</source>
         <translation>Proxy</translation>
+    </message>
+    <message>
+        <source>Public notes</source>
+        <translation>Notes publiques</translation>
     </message>
     <message>
         <source>Qt {qt} and PySide6: GNU LGPL 3, as shared libraries that you may replace; their sources are at
@@ -2361,6 +2517,10 @@
     <message>
         <source>Rank</source>
         <translation>Rang</translation>
+    </message>
+    <message>
+        <source>Rank of the adapter</source>
+        <translation>Rang de l’adaptateur</translation>
     </message>
     <message>
         <source>Rank {rank:.0f} at this site</source>
@@ -2507,6 +2667,10 @@
         <translation>Réponses justes</translation>
     </message>
     <message>
+        <source>Riverside federation</source>
+        <translation>Riverside federation</translation>
+    </message>
+    <message>
         <source>Round</source>
         <translation>Tour</translation>
     </message>
@@ -2553,6 +2717,10 @@
     <message>
         <source>Rounds</source>
         <translation>Tours</translation>
+    </message>
+    <message>
+        <source>Rounds whose updates are kept</source>
+        <translation>Tours dont les mises à jour sont gardées</translation>
     </message>
     <message>
         <source>Rule {number}, &quot;{name}&quot;: {when}{does}.</source>
@@ -2743,11 +2911,31 @@
         <translation>Clé d’un site remplacée</translation>
     </message>
     <message>
+        <source>Sites add noise as they train. With few notes, little is learned.</source>
+        <translation>Les sites ajoutent du bruit pendant l’entraînement. Avec peu de notes, peu est appris.</translation>
+    </message>
+    <message>
+        <source>Sites asked in each round</source>
+        <translation>Sites demandés à chaque tour</translation>
+    </message>
+    <message>
+        <source>Sites call it: it stands in their invitations.</source>
+        <translation>Les sites l’appellent&#xa0;: elle figure dans leur invitation.</translation>
+    </message>
+    <message>
         <source>Sites can join while this computer is on. They find it by the address in their invitations.</source>
         <translation>Les sites peuvent participer tant que cet ordinateur est allumé. Ils le trouvent à l’adresse de leur invitation.</translation>
     </message>
     <message>
         <source>Sites expected</source>
+        <translation>Sites attendus</translation>
+    </message>
+    <message>
+        <source>Sites that a round needs</source>
+        <translation>Sites nécessaires à un tour</translation>
+    </message>
+    <message>
+        <source>Sites that are expected</source>
         <translation>Sites attendus</translation>
     </message>
     <message>
@@ -3152,6 +3340,10 @@
         <translation>Le premier tour commence dès que tous sont là, et à {time} avec ceux qui y sont.</translation>
     </message>
     <message>
+        <source>The first round begins once this many have joined.</source>
+        <translation>Le premier tour commence dès qu’autant de sites ont rejoint.</translation>
+    </message>
+    <message>
         <source>The first round begins once {expected} sites have joined.</source>
         <translation>Le premier tour commence dès que {expected} sites participent.</translation>
     </message>
@@ -3396,6 +3588,10 @@
         <translation>Le travail s’est arrêté. Ce qui a été enregistré est conservé.</translation>
     </message>
     <message>
+        <source>Then it closes, if enough sites have sent.</source>
+        <translation>Il se clôt alors, si assez de sites ont envoyé.</translation>
+    </message>
+    <message>
         <source>Then the host confirms this site. If the words differ, somebody is intercepting the connection.</source>
         <translation>L’organisateur confirme ensuite ce site. Si les mots diffèrent, quelqu’un intercepte la connexion.</translation>
     </message>
@@ -3514,6 +3710,14 @@
     <message>
         <source>This language model is damaged.</source>
         <translation>Ce modèle de langage est endommagé.</translation>
+    </message>
+    <message>
+        <source>This method measures updates on notes that all sites may read. None may be a patient&apos;s.</source>
+        <translation>Cette méthode mesure les mises à jour sur des notes que tous les sites peuvent lire. Aucune ne doit être celle d’un patient.</translation>
+    </message>
+    <message>
+        <source>This method shares numbers that noise does not protect. Choose another one, or leave this empty.</source>
+        <translation>Cette méthode partage des nombres que le bruit ne protège pas. Choisissez-en une autre, ou laissez ceci vide.</translation>
     </message>
     <message>
         <source>This round failed here</source>
@@ -3724,6 +3928,10 @@
         <translation>Types</translation>
     </message>
     <message>
+        <source>Types of entities</source>
+        <translation>Types d’entités</translation>
+    </message>
+    <message>
         <source>Until then you can take it back.</source>
         <translation>D’ici là, vous pouvez annuler l’envoi.</translation>
     </message>
@@ -3758,6 +3966,10 @@
     <message>
         <source>Uploading</source>
         <translation>Envoi en cours</translation>
+    </message>
+    <message>
+        <source>Valid until {date}.</source>
+        <translation>Valable jusqu’au {date}.</translation>
     </message>
     <message>
         <source>Validation loss</source>
@@ -3896,6 +4108,10 @@
         <translation>Ce qu’elle peut révéler</translation>
     </message>
     <message>
+        <source>What it protects</source>
+        <translation>Ce qu’il protège</translation>
+    </message>
+    <message>
         <source>What it shows</source>
         <translation>Ce que cela montre</translation>
     </message>
@@ -3978,6 +4194,10 @@
     <message>
         <source>Word pairs shared</source>
         <translation>Paires communes</translation>
+    </message>
+    <message>
+        <source>Words of your own, separated by commas. Each site says which of its types is which of these.</source>
+        <translation>Vos propres mots, séparés par des virgules. Chaque site dit auquel d’entre eux correspond chacun de ses types.</translation>
     </message>
     <message>
         <source>Words shared</source>
@@ -4094,6 +4314,10 @@
     <message>
         <source>Your decision is being recorded.</source>
         <translation>Votre décision est en cours d’enregistrement.</translation>
+    </message>
+    <message>
+        <source>Your firewall must let sites in there.</source>
+        <translation>Votre pare-feu doit y laisser entrer les sites.</translation>
     </message>
     <message>
         <source>Your hospital&apos;s policy asks for a person ({rule}).</source>
@@ -4542,6 +4766,10 @@
     <message>
         <source>no more than this program asks for by itself</source>
         <translation>rien de plus que ce que ce programme exige de lui-même</translation>
+    </message>
+    <message>
+        <source>no name</source>
+        <translation>aucun nom</translation>
     </message>
     <message>
         <source>nobody</source>
@@ -5886,10 +6114,6 @@
         <source>Browse…</source>
         <translation>Parcourir…</translation>
     </message>
-    <message>
-        <source>Types maps (*.toml)</source>
-        <translation>Tables des types (*.toml)</translation>
-    </message>
 </context>
 <context>
     <name>FilesCard</name>
@@ -5927,20 +6151,8 @@
 <context>
     <name>FormPanel</name>
     <message>
-        <source>A round closes with so many updates at least.</source>
-        <translation>Un tour se clôt avec au moins ce nombre de mises à jour.</translation>
-    </message>
-    <message>
-        <source>Address of this computer</source>
-        <translation>Adresse de cet ordinateur</translation>
-    </message>
-    <message>
         <source>Advanced</source>
         <translation>Avancé</translation>
-    </message>
-    <message>
-        <source>Also words of your own, separated by commas.</source>
-        <translation>Vos propres mots aussi, séparés par des virgules.</translation>
     </message>
     <message>
         <source>Another model, in a folder of this computer</source>
@@ -5951,36 +6163,12 @@
         <translation>Confirmer chaque nouveau site</translation>
     </message>
     <message>
-        <source>Every site needs the same files.</source>
-        <translation>Chaque site a besoin des mêmes fichiers.</translation>
-    </message>
-    <message>
-        <source>Every site sees it.</source>
-        <translation>Chaque site le voit.</translation>
-    </message>
-    <message>
         <source>Every site sees this word above its pages.</source>
         <translation>Chaque site voit ce mot au-dessus de ses pages.</translation>
     </message>
     <message>
-        <source>Folder of the federation</source>
-        <translation>Dossier de la fédération</translation>
-    </message>
-    <message>
-        <source>Hours that a round may take</source>
-        <translation>Heures que peut durer un tour</translation>
-    </message>
-    <message>
         <source>How it goes</source>
         <translation>Déroulement</translation>
-    </message>
-    <message>
-        <source>In each, every site trains once and decides once.</source>
-        <translation>À chaque tour, chaque site s’entraîne et décide une fois.</translation>
-    </message>
-    <message>
-        <source>It keeps all that the federation needs.</source>
-        <translation>Il contient tout ce dont la fédération a besoin.</translation>
     </message>
     <message>
         <source>It waits until you have compared six words with it by phone: nobody is in between then.</source>
@@ -5995,46 +6183,6 @@
         <translation>Lecture…</translation>
     </message>
     <message>
-        <source>Model folder</source>
-        <translation>Dossier du modèle</translation>
-    </message>
-    <message>
-        <source>Modifiers of these</source>
-        <translation>Leurs modificateurs</translation>
-    </message>
-    <message>
-        <source>Name of the federation</source>
-        <translation>Nom de la fédération</translation>
-    </message>
-    <message>
-        <source>Port</source>
-        <translation>Port</translation>
-    </message>
-    <message>
-        <source>Public notes</source>
-        <translation>Notes publiques</translation>
-    </message>
-    <message>
-        <source>Riverside federation</source>
-        <translation>Riverside federation</translation>
-    </message>
-    <message>
-        <source>Rounds</source>
-        <translation>Tours</translation>
-    </message>
-    <message>
-        <source>Sites call it: it stands in their invitations.</source>
-        <translation>Les sites l’appellent&#xa0;: elle figure dans leur invitation.</translation>
-    </message>
-    <message>
-        <source>Sites that a round needs</source>
-        <translation>Sites nécessaires à un tour</translation>
-    </message>
-    <message>
-        <source>Sites that are expected</source>
-        <translation>Sites attendus</translation>
-    </message>
-    <message>
         <source>Something above is not right yet.</source>
         <translation>Un élément ci-dessus n’est pas encore correct.</translation>
     </message>
@@ -6043,24 +6191,8 @@
         <translation>Un champ ci-dessus est encore vide.</translation>
     </message>
     <message>
-        <source>The first round waits for so many.</source>
-        <translation>Le premier tour attend ce nombre de sites.</translation>
-    </message>
-    <message>
         <source>The small model that comes with the program</source>
         <translation>Le petit modèle fourni avec le programme</translation>
-    </message>
-    <message>
-        <source>Then it closes, if enough sites have sent.</source>
-        <translation>Il se clôt alors, si assez de sites ont envoyé.</translation>
-    </message>
-    <message>
-        <source>This method measures updates on notes that all sites may read. None may be a patient&apos;s.</source>
-        <translation>Cette méthode mesure les mises à jour sur des notes que tous les sites peuvent lire. Aucune ne doit être celle d’un patient.</translation>
-    </message>
-    <message>
-        <source>Types of entities</source>
-        <translation>Types d’entités</translation>
     </message>
     <message>
         <source>What is learned</source>
@@ -6077,14 +6209,6 @@
     <message>
         <source>Who can take part</source>
         <translation>Qui peut participer</translation>
-    </message>
-    <message>
-        <source>Words of your own, separated by commas. Each site says which of its types is which of these.</source>
-        <translation>Vos propres mots, séparés par des virgules. Chaque site dit auquel d’entre eux correspond chacun de ses types.</translation>
-    </message>
-    <message>
-        <source>Your firewall must let sites in there.</source>
-        <translation>Votre pare-feu doit y laisser entrer les sites.</translation>
     </message>
 </context>
 <context>
@@ -6514,6 +6638,10 @@
     <message>
         <source>Types map (optional)</source>
         <translation>Table des types (facultative)</translation>
+    </message>
+    <message>
+        <source>Types maps (*.toml)</source>
+        <translation>Tables des types (*.toml)</translation>
     </message>
     <message>
         <source>What notes and models must look like</source>
@@ -8679,8 +8807,8 @@
         <translation>Le certificat dans {path} n’est pas utilisable avec sa clé&#xa0;: {reason}. Vérifiez les deux fichiers.</translation>
     </message>
     <message>
-        <source>The certificate in {path} expired on {date}. Get a new one from whoever issued it and start the coordinator again. Or leave out --certificate and --key: the coordinator then makes its own.</source>
-        <translation>Le certificat dans {path} a expiré le {date}. Demandez-en un nouveau à son émetteur et redémarrez le coordinateur. Ou omettez --certificate et --key&#xa0;: le coordinateur crée alors le sien.</translation>
+        <source>The certificate in {path} expired on {date}. Get a new one from whoever issued it and start the coordinator again. Or give it none: it then makes its own.</source>
+        <translation>Le certificat dans {path} a expiré le {date}. Demandez-en un nouveau à son émetteur et redémarrez le coordinateur. Ou ne lui en donnez pas&#xa0;: il crée alors le sien.</translation>
     </message>
     <message>
         <source>The certificate in {path} is not valid before {date} UTC. Check this computer&apos;s clock.</source>
@@ -9247,8 +9375,8 @@
         <translation>La vitesse de la connexion n’a pas pu être mesurée. Le premier tour la montrera.</translation>
     </message>
     <message>
-        <source>The starting adapter has rank {rank}, but the federation allows at most {most}. Give --rank {rank} or more.</source>
-        <translation>L’adaptateur de départ a le rang {rank}, mais la fédération permet au plus {most}. Donnez --rank {rank} ou plus.</translation>
+        <source>The starting adapter has rank {rank}, but the federation allows at most {most}. Give the federation rank {rank} or more (--rank).</source>
+        <translation>L’adaptateur de départ a le rang {rank}, et la fédération au plus {most}. Donnez à la fédération le rang {rank} ou plus (--rank).</translation>
     </message>
     <message>
         <source>The stored adapter {sha256} is damaged: its bytes have changed. Copy it from a backup, or download it again.</source>
@@ -9487,8 +9615,8 @@
         <translation>Il n’y a pas de fichier {path}. Vérifiez le chemin. La ligne d’une invitation commence par fedmed:.</translation>
     </message>
     <message>
-        <source>There is no file {path}. Give --certificate and --key the files of the certificate and of its key, or leave out both: the coordinator then makes its own.</source>
-        <translation>Il n’y a pas de fichier {path}. Donnez à --certificate et --key les fichiers du certificat et de sa clé, ou omettez les deux&#xa0;: le coordinateur crée alors le sien.</translation>
+        <source>There is no file {path}. Give the files of the certificate and of its key, or neither: the coordinator then makes its own.</source>
+        <translation>Il n’y a pas de fichier {path}. Donnez les fichiers du certificat et de sa clé, ou aucun des deux&#xa0;: le coordinateur crée alors le sien.</translation>
     </message>
     <message>
         <source>There is no method {method}. Choose one of {known}.</source>
@@ -9999,16 +10127,16 @@
         <translation>{path} n’est ni un fichier d’audit ni un export d’un tel fichier. Choisissez un dossier de données, son audit.sqlite, ou un fichier .json écrit par --verify-audit --export.</translation>
     </message>
     <message>
-        <source>{path} is not a certificate in PEM form (it begins with -----BEGIN CERTIFICATE-----). Give --certificate a file of that form, with the coordinator&apos;s own certificate first.</source>
-        <translation>{path} n’est pas un certificat au format PEM (qui commence par -----BEGIN CERTIFICATE-----). Donnez à --certificate un fichier de ce format, avec le certificat du coordinateur en premier.</translation>
+        <source>{path} is not a certificate in PEM form (it begins with -----BEGIN CERTIFICATE-----). Give a file of that form, with the coordinator&apos;s own certificate first.</source>
+        <translation>{path} n’est pas un certificat au format PEM (qui commence par -----BEGIN CERTIFICATE-----). Donnez un fichier de ce format, avec le certificat du coordinateur en premier.</translation>
     </message>
     <message>
         <source>{path} is not a model folder: it has no {file}. Choose the folder of the language model that the host agreed on with you (in Hugging Face&apos;s format).</source>
         <translation>{path} n’est pas un dossier de modèle&#xa0;: il n’a pas de {file}. Choisissez le dossier du modèle de langage dont l’organisateur est convenu avec vous (au format de Hugging Face).</translation>
     </message>
     <message>
-        <source>{path} is not a private key that can be used. Give --key the key&apos;s file in PEM form (it begins with -----BEGIN PRIVATE KEY-----).</source>
-        <translation>{path} n’est pas une clé privée utilisable. Donnez à --key le fichier de la clé au format PEM (qui commence par -----BEGIN PRIVATE KEY-----).</translation>
+        <source>{path} is not a private key that can be used. Give the key&apos;s file in PEM form (it begins with -----BEGIN PRIVATE KEY-----).</source>
+        <translation>{path} n’est pas une clé privée utilisable. Donnez le fichier de la clé au format PEM (qui commence par -----BEGIN PRIVATE KEY-----).</translation>
     </message>
     <message>
         <source>{path} is not an adapter: {reason}. Choose a PEFT folder, or a .safetensors file that fedmed-desktop wrote.</source>

@@ -22,7 +22,7 @@ from fedmed_desktop.desktop.work.hosted import Hosted
 from fedmed_desktop.overview import ActName, InvitationRow, Overview, SiteResult, SiteRow
 from fedmed_desktop.protocol.hosting import Invited
 from fedmed_desktop.protocol.invitation import Invitation
-from fedmed_desktop.wording import sentence, tr
+from fedmed_desktop.wording import moment, sentence, tr
 from tests.parts.scene import NOW
 from tests.ui.scenes import Scene
 from tests.ui.scenes_of_other_pages import INVITED
@@ -50,27 +50,49 @@ def _form(*, wrong: bool = False, method: str = "", filled: bool = True) -> Act:
         form = window.hosts.page.form
         form.drop()
         form._named(("federation.example.org", "10.0.0.12"))
-        form._seen(("port", Verdict("right")))
+        form._seen({"port": Verdict("right")})
         if filled:
             form.fields["name"].fill("Riverside federation")
             form.fields["types"].fill("drug, problem")
             form.fields["folder"].fill(str(HOSTED.folder))
-            form._seen(("folder", Verdict("right", tr("It will be made."))))
+            form._seen({"folder": Verdict("right", tr("It will be made."))})
         if wrong:
             form.ticks.boxes["relations"].setChecked(True)
             form.fields["types"].fill("drug, 2nd line")
             form.fields["rounds"].fill("no")
             form.fields["quorum"].fill("5")
-            form._seen(("port", Verdict("wrong", sentence("founding.port_taken", {"port": 8765, "free": 8766}))))
+            taken = sentence("founding.port_taken", {"port": 8765, "free": 8766})
+            form._seen({"port": Verdict("wrong", taken)})
             there = {"path": str(HOSTED.folder)}
-            form._seen(("folder", Verdict("wrong", sentence("founding.federation_there", there))))
+            form._seen({"folder": Verdict("wrong", sentence("founding.federation_there", there))})
         if method:
-            form.methods.box.choose(method)
-            form.advanced.click()
+            form.rare.open()
+            form.training.methods.box.choose(method)
         form.weigh()
         return None
 
     return act
+
+
+def _advanced(window: Window, desk: Desk) -> QDialog | None:
+    """All that few need, as a hospital with a certificate of its own would fill it in."""
+    _form()(window, desk)
+    form = window.hosts.page.form
+    form.rare.open()
+    form.rare_places.open()
+    for name, typed in {
+        "begin_with": "/srv/riverside/2025/final",
+        "clients": "2",
+        "epsilon": "3",
+        "public_port": "443",
+        "certificate": "/etc/ssl/riverside.pem",
+        "key": "/etc/ssl/private/riverside.pem",
+    }.items():
+        form.fields[name].fill(typed)  # type: ignore[index]
+    begins = tr("An adapter of rank {rank}. The first round goes on from it.").format(rank=16)
+    form._seen({"begin_with": Verdict("right", begins), "key": Verdict("right")})
+    form._seen({"certificate": Verdict("right", tr("Valid until {date}.").format(date=moment(NOW, "day")))})
+    return None
 
 
 def _served(state: State, fault: str = "", *, network: bool = True) -> Act:
@@ -239,6 +261,7 @@ def hosting() -> list[Scene]:
         Scene("hosting", "empty", nobody, _form(filled=False)),
         Scene("hosting", "right", nobody, _form()),
         Scene("hosting", "wrong", nobody, _form(wrong=True)),
+        Scene("hosting", "advanced", nobody, _advanced),
         Scene("hosting", "method", nobody, _form(method="adaptive_fedlora")),
         Scene("hosting", "method-notes", nobody, _form(method="fed_medlora_plus")),
         Scene("hosting", "starting", nobody, _served("starting")),

@@ -29,7 +29,7 @@ def test_that_every_method_is_offered_with_its_name_and_what_it_does(
     dialog = opened(desktop, tmp_path).program.demonstration
     assert dialog.isVisible() and dialog.methods.key() == "fed_medlora"
     assert not dialog.methods.isVisible(), "the usual one is chosen; others are for who knows why"
-    dialog.advanced.click()
+    dialog.advanced.link.click()
     assert dialog.methods.isVisible()
     keys = {str(dialog.methods.itemData(row)) for row in range(dialog.methods.count())}
     assert keys == set(METHODS)
@@ -41,7 +41,7 @@ def test_that_every_method_is_offered_with_its_name_and_what_it_does(
 
 def test_that_the_guide_opens_at_the_chosen_method(desktop: Callable[..., Desktop], tmp_path: Path) -> None:
     one = opened(desktop, tmp_path)
-    one.program.demonstration.advanced.click()
+    one.program.demonstration.advanced.link.click()
     one.program.demonstration.methods.choose("scaffold")
     one.click(one.program.demonstration.about)
     guide = one.window._guide
@@ -93,7 +93,7 @@ def test_that_the_dialog_grows_with_its_letters_while_it_is_open(
 ) -> None:
     one = opened(desktop, tmp_path)
     dialog, before = one.program.demonstration, one.program.demonstration.height()
-    dialog.advanced.click()
+    dialog.advanced.link.click()
     for _ in range(4):
         one.program.appearance.step_text_scale(1)
     try:

@@ -27,6 +27,8 @@ from fedmed_desktop.desktop.join.picture import text_in
 from fedmed_desktop.desktop.widgets.question import Question
 from fedmed_desktop.desktop.work.hosted import Hosted, Inside
 from fedmed_desktop.federation import load_spec
+from fedmed_desktop.lora import Adapter
+from fedmed_desktop.lora.base_model import linears_in_files
 from fedmed_desktop.protocol.invitation import read_invitation
 from fedmed_desktop.resources import resource
 from tests.parts.ui import Desktop, words
@@ -253,6 +255,45 @@ def test_that_a_taken_port_and_a_taken_folder_are_told_beside_their_fields(
     assert not page(one).found.isEnabled() and "not right yet" in words(page(one))
     one.click(page(one).back)
     assert one.window.rounds.isVisible() and one.program.settings.values.hosted is None
+
+
+def test_that_what_few_need_waits_behind_advanced_and_is_founded_with(
+    program: Callable[..., Desktop], port: int, tmp_path: Path
+) -> None:
+    Adapter.initial(linears_in_files(resource("demo_model")), 8, 1.0, 0).save_peft(tmp_path / "earlier")
+    one = program()
+    one.click(one.window.rounds.empty.buttons[3])
+    fill(one, port)
+    form = page(one).form
+    assert not form.rare.is_open and "rank" not in form.fields
+    one.click(form.rare.link)
+    one.click(form.rare_places.link)
+    one.type(form.fields["begin_with"].line, str(tmp_path))
+    one.type(form.fields["clients"].line, "1")
+    one.until(lambda: form.fields["begin_with"].verdict.state == "wrong")
+    assert "is not an adapter" in form.fields["begin_with"].sentence()
+    assert form.fields["clients"].verdict.state == "right", "one of so few is enough: the quorum follows"
+    one.type(form.fields["quorum"].line, "2")
+    assert "no round could close" in form.fields["clients"].sentence() and not page(one).found.isEnabled()
+    one.type(form.fields["clients"].line, "2")
+    one.type(form.fields["begin_with"].line, str(tmp_path / "earlier"))
+    one.until(lambda: form.fields["begin_with"].verdict.state == "right")
+    one.type(form.fields["rank"].line, "4")
+    one.until(lambda: "at most 4" in form.fields["begin_with"].sentence())
+    one.type(form.fields["rank"].line, "8")
+    one.type(form.fields["keep"].line, "2")
+    one.until(lambda: page(one).found.isEnabled())
+    one.click(page(one).found)
+    one.until(lambda: page(one).state == "serving")
+    hosted = page(one).hosted
+    assert hosted is not None and hosted.keep == 2
+    spec = load_spec(hosted.folder / "federation.toml")
+    assert (spec.lora.rank, spec.lora.scale, spec.round.clients, spec.round.quorum) == (8, 4.0, 2, 2)
+    one.window.close()
+    question = one.window.hosts.question
+    assert question is not None
+    one.click(question.other)  # stop it, and close
+    one.until(lambda: one.is_closed)
 
 
 def test_that_a_process_of_another_program_is_not_taken_for_the_coordinator(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_that_an_adapter_that_does_not_fit_is_refused_by_its_fault(tiny_model: P
     given = earlier(tiny_model)
     name = min(given)
     fewer = Adapter({one: module for one, module in given.items() if one != name})
-    with told_as("rank 4, but the federation allows at most 2. Give --rank 4"):
+    with told_as("rank 4, but the federation allows at most 2. Give the federation rank 4"):
         found_federation(
             tiny_model, {"rank": 2, "alpha": 4}, 0, begin_with=given, name="n", types=("drug",), training={"epochs": 1}
         )

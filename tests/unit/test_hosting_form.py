@@ -5,19 +5,32 @@ from __future__ import annotations
 
 import socket
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from fedmed_desktop.cli.coordinator import KEEP_UPDATES
 from fedmed_desktop.cli.new_federation import run as new_federation
-from fedmed_desktop.desktop.hosting.files import found, look_at_folder, look_at_port
-from fedmed_desktop.desktop.hosting.form import HostForm, listed, port_verdict, quorum_for, slug, verdicts
+from fedmed_desktop.desktop.hosting.files import (
+    found,
+    look_at_adapter,
+    look_at_certificate,
+    look_at_folder,
+    look_at_port,
+    own_invitation,
+)
+from fedmed_desktop.desktop.hosting.form import OPTIONAL, HostForm, listed, quorum_for, slug
+from fedmed_desktop.desktop.hosting.judging import port_verdict, verdicts
 from fedmed_desktop.desktop.hosting.process import command
-from fedmed_desktop.desktop.hosting.served import verdict
+from fedmed_desktop.desktop.hosting.served import facts, verdict
 from fedmed_desktop.desktop.work.hosted import Hosted, Inside
 from fedmed_desktop.federation import load_spec
 from fedmed_desktop.federation.methods import METHODS
+from fedmed_desktop.lora import Adapter
+from fedmed_desktop.lora.base_model import linears_in_files
 from fedmed_desktop.training.inside import look_inside
+from tests.parts.tls import Authority
 from tests.parts.told import told_as
 
 FORM = HostForm(name="Riverside", types="drug, problem", address="10.0.0.12", folder="/srv/riverside")
@@ -35,6 +48,9 @@ def test_that_a_form_with_usual_values_is_right_and_an_empty_one_says_nothing_is
         "name",
         "types",
         "address",
+        "epsilon",
+        "clients",
+        "public_port",
     }
 
 
@@ -51,6 +67,14 @@ def test_that_a_form_with_usual_values_is_right_and_an_empty_one_says_nothing_is
         ("hours", "soon", "A number of hours"),
         ("hours", "0", "A number of hours"),
         ("hours", "nan", "A number of hours"),
+        ("passes", "0", "A number, such as 1"),
+        ("clients", "1", "no round could close"),
+        ("clients", "many", "whole number from 1"),
+        ("decide", "0", "A number of hours"),
+        ("rank", "2000", "whole number from 1"),
+        ("epsilon", "-1", "above 0, up to 100"),
+        ("public_port", "70000", "whole number from 1"),
+        ("keep", "-1", "whole number from 0"),
         ("address", "https://federation.example.org", "without a port"),
         ("address", "federation.example.org:8765", "without a port"),
         ("address", "localhost", "cannot find this one by that"),
@@ -61,7 +85,7 @@ def test_that_a_form_with_usual_values_is_right_and_an_empty_one_says_nothing_is
 def test_that_what_is_wrong_is_said_beside_its_field(field: str, typed: object, told: str) -> None:
     found = wrong(replace(FORM, **{field: typed}))  # type: ignore[arg-type]
     assert told in found[field]
-    assert found.keys() - {field, "method"} == set()
+    assert found.keys() == {field}
 
 
 def test_that_a_word_is_not_both_a_type_and_a_modifier() -> None:
@@ -96,10 +120,52 @@ def test_that_only_fields_that_count_are_asked_for() -> None:
     assert {"types", "modifiers", "address", "notes"}.isdisjoint(text.needed) and "model" in text.needed
 
 
+def test_that_noise_is_told_beside_its_field_where_it_does_not_go_with_the_method() -> None:
+    noisy = replace(FORM, epsilon="3")
+    assert verdicts(noisy)["epsilon"].warns and "few notes" in verdicts(noisy)["epsilon"].sentence
+    assert "protects little" in verdicts(replace(FORM, epsilon="30"))["epsilon"].sentence
+    for method in ("scaffold", "adaptive_fedlora"):
+        found = wrong(replace(noisy, method=method))
+        assert found.keys() == {"epsilon"} and "Choose another one" in found["epsilon"]
+
+
+def test_that_an_adapter_to_begin_with_is_one_of_the_model_and_no_larger_than_the_rank(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    shapes = linears_in_files(tiny_model)
+    Adapter.initial(shapes, 8, 1.0, 0).save_peft(tmp_path / "whole")
+    Adapter.initial({min(shapes): shapes[min(shapes)]}, 4, 1.0, 0).save_peft(tmp_path / "part")
+    form = replace(FORM, other_model=True, model=str(tiny_model), begin_with=str(tmp_path / "whole"))
+    assert "rank 8" in look_at_adapter(form).sentence and look_at_adapter(form).state == "right"
+    assert "at most 4" in look_at_adapter(replace(form, rank="4")).sentence
+    assert "is in only one" in look_at_adapter(replace(form, begin_with=str(tmp_path / "part"))).sentence
+    assert "whole model" in look_at_adapter(replace(form, begin_with=str(tiny_model))).sentence
+    assert look_at_adapter(replace(form, begin_with="")).state == "empty"
+
+
+def test_that_a_certificate_is_judged_with_its_key_and_for_the_address(tmp_path: Path) -> None:
+    authority = Authority(tmp_path, datetime.now(UTC))
+    issued, other = authority.issue("fed.example.org"), authority.issue("other.example.org", password=b"x")
+    form = replace(FORM, address="fed.example.org", certificate=str(issued.chain), key=str(issued.key))
+    found = look_at_certificate(form)
+    assert {one.state for one in found.values()} == {"right"} and "Valid until" in found["certificate"].sentence
+    named = look_at_certificate(replace(form, address="10.0.0.12"))["certificate"]
+    assert named.warns and "fed.example.org, not for the address above" in named.sentence
+    assert "locked with a password" in look_at_certificate(replace(form, key=str(other.key)))["key"].sentence
+    assert "not a private key" in look_at_certificate(replace(form, key=str(issued.chain)))["key"].sentence
+    assert "no file" in look_at_certificate(replace(form, key=str(tmp_path / "none")))["key"].sentence
+    wrong_one = look_at_certificate(replace(form, certificate=str(tmp_path / "none"), key=""))
+    assert "no file" in wrong_one["certificate"].sentence and wrong_one["key"].state == "empty"
+    assert "not a certificate" in look_at_certificate(replace(form, certificate=form.key))["certificate"].sentence
+    assert "key" in form.needed and "key" not in replace(form, certificate="").needed and "key" not in OPTIONAL
+    assert "certificate" not in replace(form, reach="here").needed
+
+
 def test_that_words_are_written_as_a_specification_has_them() -> None:
     assert listed("Drug,  Adverse event , drug") == ("drug", "adverse_event")
     assert slug("  Łódź & Riverside / 2! ") == "d-riverside-2" and slug("日本") == "federation"
     assert quorum_for("5") == "4" and quorum_for("1") == "1" and quorum_for("x") == ""
+    assert quorum_for("5", "3") == "2" and quorum_for("5", "x") == "4" and quorum_for("", "3") == ""
 
 
 def test_that_a_port_is_a_number_that_users_may_listen_on() -> None:
@@ -157,6 +223,56 @@ def test_that_the_same_files_come_of_it_as_of_new_federation(tmp_path: Path, tin
         found(form, lambda model: Inside(None, "plain"))
 
 
+def test_that_what_stands_behind_advanced_is_written_as_the_command_writes_it(tmp_path: Path, tiny_model: Path) -> None:
+    Adapter.initial(linears_in_files(tiny_model), 4, 1.0, 3).save_peft(tmp_path / "adapter")
+    form = replace(
+        FORM,
+        model=str(tiny_model),
+        other_model=True,
+        begin_with=str(tmp_path / "adapter"),
+        passes="0,5",
+        sites="6",
+        clients="4",
+        quorum="3",
+        rank="8",
+        epsilon="3",
+        unit="note",
+        folder=str(tmp_path / "here"),
+    )
+    found(form, lambda model: Inside(*look_inside(model)))
+    command = ["--model", str(tiny_model), "--notes-types", "drug,problem", "--name", "Riverside", "--epochs", "0.5"]
+    command += ["--begin-with", str(tmp_path / "adapter"), "--sites", "6", "--clients", "4", "--rank", "8"]
+    command += ["--alpha", "32", "--epsilon", "3", "--unit", "note", "--out", str(tmp_path / "there")]
+    assert new_federation(command) == 0
+    files = {path.name: path.read_bytes() for path in (tmp_path / "here").iterdir()}
+    assert files == {path.name: path.read_bytes() for path in (tmp_path / "there").iterdir()}
+
+
+def test_that_hours_for_a_decision_and_a_certificate_are_kept(tmp_path: Path) -> None:
+    issued = Authority(tmp_path, datetime.now(UTC)).issue("fed.example.org")
+    form = replace(
+        FORM,
+        address="fed.example.org",
+        public_port="443",
+        certificate=str(issued.chain),
+        key=str(issued.key),
+        keep="",
+        decide="72",
+        folder=str(tmp_path / "one"),
+    )
+    hosted = found(form, lambda model: Inside(None, "plain"))
+    assert load_spec(tmp_path / "one" / "federation.toml").round.approval_minutes == 72 * 60
+    assert hosted.public == "fed.example.org:443" and hosted.keep is None
+    said = " ".join(command(hosted))
+    assert f"--certificate {issued.chain} --key {issued.key} --keep-updates all" in said
+    assert ("Certificate", str(issued.chain)) in facts(hosted)
+    assert Hosted.model_validate_json(hosted.model_dump_json()) == hosted
+    invitation = own_invitation(hosted)
+    assert invitation is not None and not invitation.roots, "it is called on the loopback, which no authority names"
+    here = found(replace(form, reach="here", folder=str(tmp_path / "two")), lambda model: Inside(None, "plain"))
+    assert here.certificate is None and "--certificate" not in command(here)
+
+
 def test_that_the_bundled_model_and_public_notes_make_a_federation(tmp_path: Path) -> None:
     notes = tmp_path / "notes.jsonl"
     rows = [f'{{"id": "{number}", "text": "Aspirin helped .", "entities": []}}' for number in range(2)]
@@ -177,6 +293,7 @@ HOSTED = Hosted(name="R", environment="test", folder=Path("/srv/r"), port=8800, 
 def test_that_the_coordinator_is_started_as_its_form_said() -> None:
     said = " ".join(command(HOSTED))
     assert "--host 0.0.0.0 --port 8800 --public-address a.example:8800 --confirm-sites" in said
+    assert f"--keep-updates {KEEP_UPDATES}" in said and "--certificate" not in said
     here = " ".join(command(HOSTED.model_copy(update={"network": False, "confirm": False})))
     assert "--host 127.0.0.1" in here and "--confirm-sites" not in here
 

@@ -10,12 +10,13 @@ import socket
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from ...coordinator.auditing import decided
-from ...coordinator.certificate import own_addresses
+from ...coordinator.certificate import given_certificate, own_addresses
 from ...coordinator.first_notes import public_notes
 from ...coordinator.founding import SPEC_FILE, found_federation, write_federation
 from ...coordinator.inviting import issue, open_registry
@@ -23,27 +24,96 @@ from ...errors import UserFacingError
 from ...federation.names import site_name
 from ...federation.spec import SharedNote
 from ...files import make_folder, write_durably
+from ...lora import load_adapter
+from ...lora.base_model import linears_in_files
+from ...lora.first import check_begins
 from ...protocol.invitation import Invitation
 from ...resources import resource
 from ...site import operating_user
 from ...site.hosting import linked_host
-from ...wording import sentence, tr
-from ..look.fields import Verdict
+from ...wording import moment, sentence, told, tr
+from ..look.fields import EMPTY, Verdict
+from ..work.files import look_at_model
 from ..work.hosted import LOOPBACK, Hosted, Inside
 from ..work.verdicts import folder_of, judged
-from .form import SHARED_NOTES, HostForm, listed, port_verdict, settings
+from .form import SHARED_NOTES, FieldName, HostForm, listed, lora, settings
+from .judging import port_verdict
 
 # Ports above a taken one that are tried, so that a free one can be named.
 _TRIED: Final = 20
+# Faults of the key; all others of a certificate and its key are the certificate's.
+_OF_THE_KEY: Final = frozenset({"certificate.key_locked", "certificate.no_key"})
 
 
-def bundled_model() -> Path:
-    return resource("demo_model")
+def model_of(form: HostForm) -> Path:
+    return folder_of(form.model) if form.other_model else resource("demo_model")
 
 
-def look_at_notes(typed: str, form: HostForm) -> Verdict:
+def look(name: FieldName, form: HostForm) -> dict[FieldName, Verdict]:
+    """Verdicts on what can only be judged by looking at this computer: the field, and what belongs to it."""
+    match name:
+        case "model":
+            return {name: look_at_model(form.model)}
+        case "begin_with":
+            return {name: look_at_adapter(form)}
+        case "notes":
+            return {name: look_at_notes(form)}
+        case "port":
+            return {name: look_at_port(form.port)}
+        case "folder":
+            return {name: look_at_folder(form.folder)}
+        case "certificate":
+            return look_at_certificate(form)
+        case _:
+            raise ValueError(name)
+
+
+def look_at_notes(form: HostForm) -> Verdict:
     """Reads the first public notes in the types of the form."""
-    return judged(typed, lambda path: tr("%n note(s) that all sites may read.", "", len(_public(path, form))))
+    return judged(form.notes, lambda typed: tr("%n note(s) that all sites may read.", "", len(_public(typed, form))))
+
+
+def look_at_adapter(form: HostForm) -> Verdict:
+    """Tells whether it is an adapter of the form's model, no larger than its rank; reads it whole."""
+    return judged(form.begin_with, lambda typed: _adapter(typed, form))
+
+
+def _adapter(typed: str, form: HostForm) -> str:
+    adapter = load_adapter(folder_of(typed))
+    rank = int(form.rank) if form.rank.isdecimal() else None
+    try:
+        layers = linears_in_files(model_of(form))
+    except UserFacingError:  # told beside the model, or known only once it is loaded
+        layers = adapter.shapes
+    check_begins(layers, adapter, rank)
+    return tr("An adapter of rank {rank}. The first round goes on from it.").format(rank=max(adapter.ranks.values()))
+
+
+def look_at_certificate(form: HostForm) -> dict[FieldName, Verdict]:
+    """Verdicts on the certificate and its key, which are right together or not at all."""
+    certificate, key = (folder_of(typed) if typed else None for typed in (form.certificate, form.key))
+    if certificate is None:
+        return {"certificate": EMPTY, "key": EMPTY}
+    if key is None:
+        there = Verdict("right") if certificate.is_file() else _refused("certificate.missing", certificate)
+        return {"certificate": there, "key": EMPTY}
+    try:
+        found = given_certificate(certificate, key, datetime.now(UTC))
+    except UserFacingError as error:
+        is_key = error.code in _OF_THE_KEY or (key != certificate and error.params.get("path") == str(key))
+        wrong = Verdict("wrong", told(error))
+        return {"certificate": Verdict("right"), "key": wrong} if is_key else {"certificate": wrong, "key": EMPTY}
+    until = tr("Valid until {date}.").format(date=moment(found.not_after, "day"))
+    names, host = found.names, form.address.strip("[]").lower()
+    is_named = not host or host in names or f"*.{host.partition('.')[2]}" in names
+    other = tr("It is for {names}, not for the address above: sites will refuse it.")
+    other = other.format(names=", ".join(sorted(names)[:3]) or tr("no name"))
+    said = Verdict("right", until if is_named else other, warns=not is_named)
+    return {"certificate": said, "key": Verdict("right")}
+
+
+def _refused(code: str, path: Path) -> Verdict:
+    return Verdict("wrong", told(_error(code, path)))
 
 
 def look_at_folder(typed: str) -> Verdict:
@@ -110,15 +180,16 @@ def found(form: HostForm, look_inside: Callable[[Path], Inside]) -> Hosted:
 
     `look_inside` may load torch. Raises UserFacingError, and then there is no specification.
     """
-    model = folder_of(form.model) if form.other_model else bundled_model()
+    model = model_of(form)
     inside = look_inside(model)
     spec, adapter = found_federation(
         model,
-        {},
+        lora(form),
         0,
         modules=inside.modules,
         prompt=inside.prompt,
         chat_template=inside.chat_template,
+        begin_with=load_adapter(folder_of(form.begin_with)) if form.begin_with else None,
         shared_notes=_public(form.notes, form) if form.weighs_by_notes else (),
         **settings(form),
     )
@@ -132,6 +203,9 @@ def found(form: HostForm, look_inside: Callable[[Path], Inside]) -> Hosted:
         public=form.public,
         network=form.reach == "network",
         confirm=form.confirm,
+        certificate=folder_of(form.certificate) if form.shows_certificate else None,
+        key=folder_of(form.key) if form.shows_certificate else None,
+        keep=int(form.keep) if form.keep else None,
     )
 
 
@@ -144,7 +218,7 @@ def own_invitation(hosted: Hosted) -> Invitation | None:
         return None
     make_folder(hosted.host_dir)
     with tempfile.TemporaryDirectory() as out:  # the file is for nobody else
-        return issue(
+        made = issue(
             hosted.data_dir,
             own_name(),
             timedelta(days=1),
@@ -154,6 +228,8 @@ def own_invitation(hosted: Hosted) -> Invitation | None:
             address=hosted.public,
             role="host",
         ).invitation
+    # On this computer it is called by an address that no authority's certificate is for; its own key proves it.
+    return replace(made, roots=False)
 
 
 def own_name() -> str:
@@ -192,5 +268,4 @@ def qr_png(line: str, square: int) -> bytes:
 
 
 def _public(typed: str, form: HostForm) -> tuple[SharedNote, ...]:
-    types = listed(form.types) if form.tasks & {"entities", "relations"} else ()
-    return public_notes(folder_of(typed), tuple(types), SHARED_NOTES)
+    return public_notes(folder_of(typed), listed(form.types) if form.marks else (), SHARED_NOTES)

@@ -4,22 +4,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
-from ..guide.method_picker import MethodPicker
 from ..look.fields import EMPTY, Verdict, checking
-from ..widgets import Card, LinkButton, Row, Spaced
+from ..widgets import Card, Spaced
 from ..widgets.field import Field
-from ..work.files import look_at_model
+from ..widgets.folded import Folded
 from ..work.tasks import Task, run_task
 from . import files
-from .form import ENVIRONMENTS, REACHES, FieldName, HostForm, quorum_for, slug, verdicts
+from .fields import RareServing, RareTraining, beside, column_of, usual_fields
+from .form import ENVIRONMENTS, OPTIONAL, REACHES, FieldName, HostForm, quorum_for, slug
+from .judging import verdicts
 from .parts import Below, NamedChoice, TaskTicks
+
+# Filled in with what is usual.
+USUAL: Final[tuple[FieldName, ...]] = (
+    "rounds", "hours", "sites", "quorum", "passes", "decide", "rank", "port", "keep",
+)  # fmt: skip
+# What is looked at anew once the typing in a field has paused: itself, and what is judged by it.
+_JUDGED_BY: Final[dict[str, tuple[FieldName, ...]]] = {
+    "model": ("model", "begin_with"),
+    "begin_with": ("begin_with",),
+    "rank": ("begin_with",),
+    "types": ("notes",),
+    "notes": ("notes",),
+    "port": ("port",),
+    "folder": ("folder",),
+    "address": ("certificate",),
+    "certificate": ("certificate",),
+    "key": ("certificate",),
+}
 
 
 class FormPanel(Spaced):
@@ -49,74 +68,62 @@ class FormPanel(Spaced):
             self.tr("What it is for"), ENVIRONMENTS, self.tr("Every site sees this word above its pages.")
         )
         self.reach = NamedChoice(self.tr("Who can take part"), REACHES)
-        self.advanced = LinkButton(self.tr("Advanced"), "chevron")
-        self.methods, self.about_method = MethodPicker("fed_medlora"), Below()
         self.confirm = QCheckBox(self.tr("Confirm each new site"))
         self.confirm.setChecked(True)
-        self.fields = self._make_fields()
+        self.fields = usual_fields()
+        self._method = EMPTY  # the verdict on it
+        self._fill(self.fields)
         self._arrange()
         self._connect()
-        self.begin()
+        self.weigh()
 
-    def _make_fields(self) -> dict[FieldName, Field]:
-        return {
-            "name": Field(
-                self.tr("Name of the federation"), self.tr("Every site sees it."), self.tr("Riverside federation")
-            ),
-            "model": Field(self.tr("Model folder"), self.tr("Every site needs the same files."), browse="folder"),
-            "types": Field(
-                self.tr("Types of entities"),
-                self.tr("Words of your own, separated by commas. Each site says which of its types is which of these."),
-                "drug, problem",
-            ),
-            "modifiers": Field(
-                self.tr("Modifiers of these"), self.tr("Also words of your own, separated by commas."), "dosage, route"
-            ),
-            "rounds": Field(self.tr("Rounds"), self.tr("In each, every site trains once and decides once.")),
-            "sites": Field(self.tr("Sites that are expected"), self.tr("The first round waits for so many.")),
-            "quorum": Field(
-                self.tr("Sites that a round needs"), self.tr("A round closes with so many updates at least.")
-            ),
-            "hours": Field(
-                self.tr("Hours that a round may take"), self.tr("Then it closes, if enough sites have sent.")
-            ),
-            "notes": Field(
-                self.tr("Public notes"),
-                self.tr("This method measures updates on notes that all sites may read. None may be a patient's."),
-                browse="file",
-            ),
-            "address": Field(
-                self.tr("Address of this computer"), self.tr("Sites call it: it stands in their invitations."),
-                "federation.example.org",
-            ),
-            "port": Field(self.tr("Port"), self.tr("Your firewall must let sites in there.")),
-            "folder": Field(
-                self.tr("Folder of the federation"), self.tr("It keeps all that the federation needs."),
-                browse="folder",
-            ),
-        }  # fmt: skip
+    @cached_property
+    def training(self) -> RareTraining:
+        """Made at the first need, as `serving` is: there are many parts in them."""
+        made = RareTraining(HostForm().method)
+        self._adopt(self.rare, made, made.fields)
+        made.methods.chosen.connect(self.weigh)
+        made.methods.guide_requested.connect(self.guide_requested)
+        made.unit.chosen.connect(self.weigh)
+        self.fields["clients"].touched.connect(self._count_quorum)
+        return made
+
+    @cached_property
+    def serving(self) -> RareServing:
+        made = RareServing()
+        self._adopt(self.rare_places, made, made.fields)
+        return made
+
+    def _adopt(self, place: Folded, part: QWidget, fields: dict[FieldName, Field]) -> None:
+        self._fill(fields)
+        self.fields |= fields
+        place.add(part)
+        self._connect_fields(fields)
 
     def _arrange(self) -> None:
         fields = self.fields
-        self.behind = _column(self.methods, self.about_method, fields["notes"], spacing=8)
-        self.behind.hide()
         what = _card(self.tr("What is learned"), fields["name"], self.model, fields["model"], self.ticks)
         what.add(fields["types"])
         what.add(fields["modifiers"])
         how = _card(
             self.tr("How it goes"),
-            _beside(fields["rounds"], fields["hours"]),
-            _beside(fields["sites"], fields["quorum"]),
+            beside(fields["rounds"], fields["hours"]),
+            beside(fields["sites"], fields["quorum"]),
             self.environment,
         )
-        how.content.addWidget(self.advanced, 0, Qt.AlignmentFlag.AlignLeft)
-        how.add(self.behind)
+        self.rare, self.rare_places = Folded(self.tr("Advanced")), Folded(self.tr("Advanced"))
+        how.add(self.rare)
         words = Below(
             self.tr("It waits until you have compared six words with it by phone: nobody is in between then.")
         )
-        confirm = _column(self.confirm, words, spacing=4)
+        confirm = column_of(self.confirm, words, spacing=4)
         where = _card(
-            self.tr("Where it is served"), self.reach, fields["address"], fields["port"], confirm, fields["folder"]
+            self.tr("Where it is served"),
+            self.reach,
+            beside(fields["address"], fields["port"]),
+            confirm,
+            fields["folder"],
+            self.rare_places,
         )
         column = QVBoxLayout(self)
         self._lay(column, (0, 0, 0, 0), 16)
@@ -124,33 +131,48 @@ class FormPanel(Spaced):
             column.addWidget(card)
 
     def _connect(self) -> None:
-        for field in self.fields.values():
-            field.touched.connect(self.weigh)
+        self._connect_fields(self.fields)
         self.fields["name"].touched.connect(self._name_folder)
         self.fields["sites"].touched.connect(self._count_quorum)
-        self.fields["model"].edited.connect(self._look_at_model)
-        self.fields["notes"].edited.connect(self._look_at_notes)
-        self.fields["port"].edited.connect(self._look_at_port)
-        self.fields["folder"].edited.connect(self._look_at_folder)
         for name in ("folder", "quorum", "address"):
             self.fields[name].line.setProperty("field", name)
             self.fields[name].line.textEdited.connect(self._is_own)
         self.model.chosen.connect(self._turn_model)
         self.reach.chosen.connect(self.weigh)
-        self.ticks.changed.connect(self.weigh)
+        self.ticks.changed.connect(self._turn_tasks)
         self.environment.chosen.connect(self.weigh)
-        self.methods.chosen.connect(self.weigh)
-        self.methods.guide_requested.connect(self.guide_requested)
-        self.advanced.clicked.connect(self._toggle)
+        self.rare.opened.connect(self._make_training)
+        self.rare_places.opened.connect(self._make_serving)
+
+    def _connect_fields(self, fields: dict[FieldName, Field]) -> None:
+        for name, field in fields.items():
+            field.setProperty("field", name)
+            field.touched.connect(self.weigh)
+            field.edited.connect(self._look_after)
+
+    @Slot()
+    def _make_training(self) -> None:
+        if "training" not in self.__dict__:
+            self.training.show()
+            self.weigh()
+
+    @Slot()
+    def _make_serving(self) -> None:
+        if "serving" not in self.__dict__:
+            self.serving.show()
+            self.weigh()
 
     def begin(self) -> None:
         """Fills in what is usual, and looks at this computer."""
-        usual = HostForm()
-        for name in ("rounds", "sites", "quorum", "hours", "port"):
-            self.fields[name].fill(getattr(usual, name))
+        self._fill(self.fields)
         self._run("names", files.own_names, self._named)
-        self._look_at_port()
+        self._look("port")
         self.weigh()
+
+    def _fill(self, fields: dict[FieldName, Field]) -> None:
+        usual = HostForm()
+        for name in fields.keys() & USUAL:
+            fields[name].fill(getattr(usual, name))
 
     def drop(self) -> None:
         """Stops what is being looked at."""
@@ -162,20 +184,21 @@ class FormPanel(Spaced):
         """Empties what belongs to one federation alone."""
         self.drop()
         self._own.discard("folder")
-        for name in ("name", "folder"):
+        for name in self.fields.keys() & {"name", "folder", "begin_with"}:
             self.fields[name].fill("")
             self.fields[name].show_verdict(EMPTY)
 
     # -- what is typed -------------------------------------------------------------------------------------------------
 
     def form(self) -> HostForm:
-        typed = {name: field.text() for name, field in self.fields.items()}
+        typed: dict[str, Any] = {name: field.text() for name, field in self.fields.items()}
+        if "training" in self.__dict__:
+            typed |= {"method": self.training.methods.key(), "unit": self.training.unit.key()}
         return HostForm(
             **typed,
             other_model=self.model.key() == "other",
             tasks=self.ticks.chosen(),
             environment=self.environment.key(),  # type: ignore[arg-type]
-            method=self.methods.key(),
             reach=self.reach.key(),  # type: ignore[arg-type]
             confirm=self.confirm.isChecked(),
         )
@@ -183,40 +206,59 @@ class FormPanel(Spaced):
     @property
     def is_right(self) -> bool:
         """Tells whether a federation can be founded with it."""
-        form = self.form()
-        shown = [self.fields[name] for name in form.needed if name in self.fields]
-        chosen = (self.ticks.below.verdict, self.about_method.verdict)
-        return all(one.state == "right" for one in chosen) and all(
-            field.verdict.state == "right" and not field.waiting for field in shown
-        )
+        return not any(self.fields[name].waiting for name in self._shown()) and {"right"} == {
+            verdict.state for verdict in self._verdicts()
+        }
 
     def what_is_missing(self) -> str:
         """A sentence for beside the button; "" where nothing is."""
         if self.is_right:
             return ""
-        shown = [self.fields[name] for name in self.form().needed if name in self.fields]
-        found = [*(field.verdict for field in shown), self.ticks.below.verdict, self.about_method.verdict]
-        if any(verdict.state == "wrong" for verdict in found):
+        found = {verdict.state for verdict in self._verdicts()}
+        if "wrong" in found:
             return self.tr("Something above is not right yet.")
-        if any(verdict.state == "empty" for verdict in found):
+        if "empty" in found:
             return self.tr("Something above is still empty.")
         return self.tr("Looking…")
+
+    def _shown(self) -> list[FieldName]:
+        return [name for name in self.form().needed if name in self.fields]
+
+    def _verdicts(self) -> list[Verdict]:
+        """Verdicts on all that this federation has, fields that may stay empty once something is in them."""
+        shown = [
+            self.fields[name].verdict for name in self._shown() if self.fields[name].text() or name not in OPTIONAL
+        ]
+        return [*shown, self.ticks.below.verdict, self._method]
 
     @Slot()
     def weigh(self) -> None:
         """Shows the fields that this federation has, each with what is to be said of it."""
         form = self.form()
+        needed = form.needed
         for name, field in self.fields.items():
-            field.setVisible(name in form.needed)
+            field.setVisible(name in needed)
         found = verdicts(form, self._known)
         self.ticks.below.show_verdict(found["tasks"])
-        self.about_method.show_verdict(found["method"])
+        self._method = found["method"]
         for name, verdict in found.items():
             if name in self.fields:
                 self.fields[name].show_verdict(verdict)
-        if found["method"].state == "wrong" or form.weighs_by_notes:
-            self._open(True)
+        if form.weighs_by_notes or self._has_wrong(self.rare) or self._method.state == "wrong":
+            self.rare.open()
+        if "training" in self.__dict__:
+            self.training.about.show_verdict(self._method)
+            self.training.unit.setVisible(bool(form.epsilon))
+        if self._has_wrong(self.rare_places):
+            self.rare_places.open()
         self.changed.emit()
+
+    def _has_wrong(self, part: QWidget) -> bool:
+        """Tells whether a field in there is wrong, which must be seen."""
+        return any(
+            field.verdict.state == "wrong" and part.isAncestorOf(field) and not field.isHidden()
+            for field in self.fields.values()
+        )
 
     @Slot(str)
     def _is_own(self, _text: str) -> None:
@@ -232,53 +274,47 @@ class FormPanel(Spaced):
 
     @Slot()
     def _count_quorum(self) -> None:
-        if "quorum" not in self._own and (usual := quorum_for(self.fields["sites"].text())):
+        usual = quorum_for(self.fields["sites"].text(), self.form().clients)
+        if "quorum" not in self._own and usual:
             self.fields["quorum"].line.setText(usual)
+
+    @Slot()
+    def _turn_tasks(self) -> None:
+        self.weigh()
+        self._look("notes")
 
     @Slot()
     def _turn_model(self) -> None:
         self.weigh()
-        self._look_at_model()
-
-    @Slot()
-    def _toggle(self) -> None:
-        self._open(self.behind.isHidden())
-
-    def _open(self, shown: bool) -> None:
-        self.behind.setVisible(shown)
-        self.advanced.set_icon("chevron_up" if shown else "chevron")
+        self._look("model")
+        self._look("begin_with")
 
     # -- what is looked at ---------------------------------------------------------------------------------------------
 
     @Slot()
-    def _look_at_model(self) -> None:
-        self._look("model", partial(look_at_model, self.fields["model"].text()))
+    def _look_after(self) -> None:
+        """The typing in a field has paused."""
+        field = self.sender()
+        for name in _JUDGED_BY.get(field.property("field") if field else "", ()):
+            self._look(name)
+        self.changed.emit()  # nothing waits for its pause any more
 
-    @Slot()
-    def _look_at_notes(self) -> None:
-        self._look("notes", partial(files.look_at_notes, self.fields["notes"].text(), self.form()))
-
-    @Slot()
-    def _look_at_port(self) -> None:
-        self._look("port", partial(files.look_at_port, self.fields["port"].text()))
-
-    @Slot()
-    def _look_at_folder(self) -> None:
-        self._look("folder", partial(files.look_at_folder, self.fields["folder"].text()))
-
-    def _look(self, name: FieldName, look: Callable[[], Verdict]) -> None:
-        self.fields[name].show_verdict(checking() if self.fields[name].text() else EMPTY)
-        self._run(name, lambda: (name, look()), self._seen)
+    def _look(self, name: FieldName) -> None:
+        if name not in self.fields:
+            return
+        for one in ("certificate", "key") if name == "certificate" else (name,):
+            self.fields[one].show_verdict(checking() if self.fields[one].text() else EMPTY)
+        self._run(name, partial(files.look, name, self.form()), self._seen)
         self.changed.emit()
 
     def _run(self, name: str, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         self._tasks[name] = run_task(self, work, done, self._fault, self._tasks.get(name))
 
     @Slot(object)
-    def _seen(self, found: tuple[FieldName, Verdict]) -> None:
-        name, verdict = found
-        if not self.fields[name].waiting:  # else another one is being typed
-            self.fields[name].show_verdict(verdict)
+    def _seen(self, found: dict[FieldName, Verdict]) -> None:
+        for name, verdict in found.items():
+            if not self.fields[name].waiting:  # else another one is being typed
+                self.fields[name].show_verdict(verdict)
         self.changed.emit()
 
     @Slot(object)
@@ -300,20 +336,3 @@ def _card(title: str, *parts: QWidget) -> Card:
     for part in parts:
         card.add(part)
     return card
-
-
-def _beside(*parts: QWidget) -> Row:
-    """Side by side, their lines at one height however much is said below them."""
-    row = Row(*parts)
-    for part in parts:
-        row.content.setAlignment(part, Qt.AlignmentFlag.AlignTop)
-    return row
-
-
-def _column(*parts: QWidget, spacing: int) -> Spaced:
-    whole = Spaced()
-    column = QVBoxLayout(whole)
-    whole._lay(column, (0, 0, 0, 0), spacing)
-    for part in parts:
-        column.addWidget(part)
-    return whole

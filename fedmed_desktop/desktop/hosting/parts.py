@@ -28,9 +28,15 @@ class Below(Spaced):
         self._icon, self._words = Icon("warning", "bad", 16), Caption(wrap=True)
         row.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
         row.addWidget(self._words, 1)
-        self.show_verdict(EMPTY)
+        self._tell(EMPTY)
+        if not hint:  # with one it is shown together with what it stands in
+            self.hide()
 
     def show_verdict(self, verdict: Verdict) -> None:
+        self._tell(verdict)
+        self.setVisible(bool(self._words.text()))
+
+    def _tell(self, verdict: Verdict) -> None:
         self.verdict = verdict
         is_told = verdict.warns or verdict.state == "wrong"
         self._icon.show_icon(
@@ -39,7 +45,6 @@ class Below(Spaced):
         self._icon.setVisible(is_told)
         self._words.set_tone("bad" if verdict.state == "wrong" else "dim")
         self._words.setText(verdict.sentence or self._hint)
-        self.setVisible(bool(self._words.text()))
 
     def text(self) -> str:
         return self._words.text()

@@ -51,6 +51,8 @@ def command(hosted: Hosted) -> list[str]:
         *("--data-dir", str(hosted.data_dir)),
         *("--host", hosted.listens_on, "--port", str(hosted.port), "--public-address", hosted.public),
         *(["--confirm-sites"] if hosted.confirm else []),
+        *(["--certificate", str(hosted.certificate), "--key", str(hosted.key)] if hosted.certificate else []),
+        *("--keep-updates", "all" if hosted.keep is None else str(hosted.keep)),
     ]
 
 

@@ -55,9 +55,11 @@ def facts(hosted: Hosted) -> list[tuple[str, str]]:
     """Name and value of what a host may be asked for."""
     reach = tr("Other computers, encrypted") if hosted.network else tr("This computer only")
     confirm = tr("Wait until you have compared six words") if hosted.confirm else tr("Take part at once")
+    shown = [(tr("Certificate"), str(hosted.certificate))] if hosted.certificate else []
     return [
         (tr("Address"), hosted.public),
         (tr("Who can reach it"), reach),
         (tr("New sites"), confirm),
+        *shown,
         (tr("Folder"), str(hosted.folder)),
     ]

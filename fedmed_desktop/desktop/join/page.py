@@ -79,8 +79,7 @@ class JoinPage(PageBase):
         return {
             "model": Field(
                 self.tr("Model folder"),
-                self.tr("The agreed language model; its host gives you this folder."),
-                browse="folder",
+                self.tr("The agreed language model; its host gives you this folder."), browse="folder",
             ),
             "notes": Field(
                 self.tr("Notes folder"),
@@ -89,7 +88,8 @@ class JoinPage(PageBase):
             ),
             "types_map": Field(
                 self.tr("Types map (optional)"),
-                self.tr("A small file that says which of the federation's types each of yours is."), browse="file",
+                self.tr("A small file that says which of the federation's types each of yours is."),
+                browse="file", files=self.tr("Types maps (*.toml)"),
             ),
         }  # fmt: skip
 

@@ -8,8 +8,9 @@ from PySide6.QtWidgets import QCheckBox, QDialogButtonBox, QWidget
 
 from ...wording import tr
 from ..guide.method_picker import MethodPicker
-from ..widgets import Button, LinkButton, PrimaryButton
+from ..widgets import Button, PrimaryButton
 from ..widgets.dialog import FittedDialog
+from ..widgets.folded import Folded
 from .duration import DEMO_MINUTES, FIRST_MINUTES
 
 
@@ -30,17 +31,14 @@ class DemonstrationDialog(FittedDialog):
                 "decision comes after about {first}."
             ).format(minutes=DEMO_MINUTES, first=FIRST_MINUTES),
         )
-        self.advanced = LinkButton(self.tr("Advanced"), "chevron")
-        self.advanced.clicked.connect(self._toggle)
         picker = MethodPicker(method)
         picker.guide_requested.connect(self.guide_requested)
         self.methods, self.summary, self.about = picker.box, picker.summary, picker.about
         self.overfitted = QCheckBox(self.tr("Make my site memorise a few notes, to see a warning"))
-        self._behind = (picker, self.overfitted)
-        for widget in (self.advanced, *self._behind, self._buttons()):
-            self.column.addWidget(widget)
-        for widget in self._behind:
-            widget.hide()
+        # The usual method is chosen; others are for who knows why.
+        self.advanced = Folded(self.tr("Advanced"), picker, self.overfitted, spacing=12)
+        self.column.addWidget(self.advanced)
+        self.column.addWidget(self._buttons())
         self.start.setFocus()
 
     def _buttons(self) -> QDialogButtonBox:
@@ -53,14 +51,6 @@ class DemonstrationDialog(FittedDialog):
         box.rejected.connect(self.reject)
         self.accepted.connect(self._begin)
         return box
-
-    @Slot()
-    def _toggle(self) -> None:
-        """The usual method is chosen; others are for who knows why."""
-        shown = self._behind[0].isHidden()
-        for widget in self._behind:
-            widget.setVisible(shown)
-        self.advanced.set_icon("chevron_up" if shown else "chevron")
 
     @Slot()
     def _begin(self) -> None:

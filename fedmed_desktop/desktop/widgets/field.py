@@ -44,10 +44,12 @@ class Field(Spaced):
         hint: str,
         example: str = "",
         browse: Literal["", "folder", "file"] = "",
+        files: str = "",
         parent: QWidget | None = None,
     ) -> None:
+        """`files`: which ones a browser of files shows, as a name filter of Qt; all of them unless told."""
         super().__init__(parent)
-        self._name, self._hint, self._browse = name, hint, browse
+        self._name, self._hint, self._browse, self._files = name, hint, browse, files
         self.verdict = EMPTY
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
@@ -62,9 +64,9 @@ class Field(Spaced):
         self._sentence = Caption(wrap=True)
         self.button = Button(self.tr("Browse…"))
         self.button.setAccessibleName(self.tr("Browse: {name}").format(name=name))
-        self.button.setVisible(bool(browse))
         self.button.clicked.connect(self._open)
         self._arrange()
+        self.button.setVisible(bool(browse))  # not before it has its place: it would be a window of its own
         self.show_verdict(EMPTY)
 
     def _arrange(self) -> None:
@@ -133,8 +135,8 @@ class Field(Spaced):
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         folder = self._browse == "folder"
         dialog.setFileMode(QFileDialog.FileMode.Directory if folder else QFileDialog.FileMode.ExistingFile)
-        if not folder:
-            dialog.setNameFilter(self.tr("Types maps (*.toml)"))
+        if self._files:
+            dialog.setNameFilter(self._files)
         here = Path(self.text() or "~").expanduser()
         dialog.setDirectory(str(here if here.is_dir() else here.parent))
         dialog.fileSelected.connect(self._chosen)

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...protocol.invitation import Invitation
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK: Final = "127.0.0.1"
+KEEP_UPDATES: Final = 5  # as the command --coordinator does unless it is told otherwise
 
 
 class Inside(NamedTuple):
@@ -30,8 +31,9 @@ def host_folder(root: Path, invitation: Invitation) -> Path:
 
 class Hosted(BaseModel):
     """A federation that was founded here. `public`: HOST:PORT, by which sites find it. `network`: other computers can
-    reach it. `confirm`: a new site waits for six words. `pid` and `began` (seconds since 1970) of the coordinator's
-    process, which may have ended since; 0 where none was started.
+    reach it. `confirm`: a new site waits for six words. `certificate` and `key`: of an authority; None where the
+    coordinator makes its own. `keep`: closed rounds whose updates stay, None: all. `pid` and `began` (seconds since
+    1970) of the coordinator's process, which may have ended since; 0 where none was started.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +45,9 @@ class Hosted(BaseModel):
     public: str
     network: bool
     confirm: bool = True
+    certificate: Path | None = None
+    key: Path | None = None
+    keep: int | None = Field(KEEP_UPDATES, ge=0)
     pid: int = 0
     began: float = 0.0
 
