@@ -7,6 +7,7 @@ The sentence for a person is made where it is shown, by `wording`.
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Mapping
 
@@ -30,6 +31,23 @@ class UserFacingError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_restore, (self.code, self.retryable, self.params))
+
+
+def to_json(error: UserFacingError) -> str:
+    """The error for another process, which tells it in its reader's language; `from_json` makes it one again."""
+    sizes = [name for name, value in error.params.items() if isinstance(value, Size)]
+    return json.dumps({"code": error.code, "params": error.params, "sizes": sizes})
+
+
+def from_json(text: str) -> UserFacingError:
+    """Raises ValueError where the text is none of `to_json`."""
+    try:
+        found = json.loads(text)
+        sizes = frozenset(found["sizes"])
+        params = {str(name): Size(value) if name in sizes else value for name, value in found["params"].items()}
+        return _restore(str(found["code"]), False, params)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not an error: {text[:80]}") from error
 
 
 def _restore(code: str, retryable: bool, params: dict[str, str | int | float]) -> UserFacingError:

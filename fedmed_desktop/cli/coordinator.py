@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from ..errors import UserFacingError, disk_fault, to_json
 from .logs import add_logs, log_to_stderr, logged
 from .numbers import host_and_port, positive, whole
 from .scoring import DEFAULT_NOTES, make_scorer
@@ -40,12 +41,30 @@ def run(argv: list[str]) -> int:
         return 0
     if options.config is None or options.data_dir is None:
         _parser().error("--config and --data-dir are needed (or --status for a running coordinator)")
+    with _left_in(options.error_file):
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     log_to_stderr(options.log_level, options.log_file)
     # Of numpy's BLAS: on thin matrices more threads only wait for each other. It is read once numpy is needed.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with bounded_end(DRAIN_SECONDS) as ending:
         asyncio.run(_serve(options, ending))
     return 0
+
+
+@contextlib.contextmanager
+def _left_in(file: Path | None) -> Iterator[None]:
+    """Leaves the error that the block ends with in a file, for a program that tells it in its reader's language."""
+    try:
+        yield
+    except (UserFacingError, OSError) as error:
+        fault = disk_fault(error, Path(error.filename or "")) if isinstance(error, OSError) else error
+        if file is not None:
+            with contextlib.suppress(OSError):  # of a full disk nothing can be left; it is printed anyway
+                file.write_text(to_json(fault), "utf-8")
+        raise
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,6 +107,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="how many closed rounds keep the files of their updates, or all; what is older is deleted, but never an "
         f"adapter that came out of a round (default {KEEP_UPDATES})",
+    )
+    parser.add_argument(
+        "--error-file",
+        type=Path,
+        metavar="FILE",
+        help="also write the error there that ends this program, as JSON: its code and parameters",
     )
     parser.add_argument("--resume", action="store_true", help="let a paused federation ask its sites again")
     parser.add_argument("--status", action="store_true", help="say where the coordinator on --host and --port stands")

@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import pytest
 
 from fedmed_desktop.cli.coordinator import KEEP_UPDATES
 from fedmed_desktop.cli.new_federation import run as new_federation
+from fedmed_desktop.desktop.hosting import process
 from fedmed_desktop.desktop.hosting.files import (
     found,
     look_at_adapter,
@@ -25,11 +29,14 @@ from fedmed_desktop.desktop.hosting.judging import port_verdict, verdicts
 from fedmed_desktop.desktop.hosting.process import command
 from fedmed_desktop.desktop.hosting.served import facts, verdict
 from fedmed_desktop.desktop.work.hosted import Hosted, Inside
+from fedmed_desktop.errors import Size, UserFacingError, from_json, to_json
 from fedmed_desktop.federation import load_spec
 from fedmed_desktop.federation.methods import METHODS
 from fedmed_desktop.lora import Adapter
 from fedmed_desktop.lora.base_model import linears_in_files
 from fedmed_desktop.training.inside import look_inside
+from fedmed_desktop.wording import install, told
+from fedmed_desktop.wording.catalogue import catalogue_of
 from tests.parts.tls import Authority
 from tests.parts.told import told_as
 
@@ -296,6 +303,35 @@ def test_that_the_coordinator_is_started_as_its_form_said() -> None:
     assert f"--keep-updates {KEEP_UPDATES}" in said and "--certificate" not in said
     here = " ".join(command(HOSTED.model_copy(update={"network": False, "confirm": False})))
     assert "--host 127.0.0.1" in here and "--confirm-sites" not in here
+
+
+def test_that_a_coordinator_that_ends_by_itself_leaves_its_error_for_every_language(tmp_path: Path) -> None:
+    """A real process, which finds no specification."""
+    hosted = process.begin(HOSTED.model_copy(update={"folder": tmp_path}))
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(hosted.pid).wait(60)
+    while process.is_running(hosted):
+        time.sleep(0.02)
+    found = process.look(hosted)
+    assert found.state == "stopped" and found.fault is not None
+    assert found.fault.code == "spec.missing" and found.fault.params["path"] == str(tmp_path / "federation.toml")
+    assert "no federation specification" in told(found.fault)
+    install(catalogue_of("de"))
+    try:
+        assert told(found.fault).startswith(f"Unter {tmp_path}")
+    finally:
+        install(None)
+    hosted.error_file.write_text("{", "utf-8")
+    assert process.look(hosted).fault is None
+
+
+def test_that_an_error_for_another_process_keeps_what_its_sentence_needs() -> None:
+    error = UserFacingError("storage.space", size=Size(20_200_000), path="/srv", count=3)
+    found = from_json(to_json(error))
+    assert (found.code, found.params) == (error.code, error.params) and isinstance(found.params["size"], Size)
+    for text in ("", "[]", '{"code": "x"}', '{"code": "x", "params": 3, "sizes": []}'):
+        with pytest.raises(ValueError, match="not an error|Expecting"):
+            from_json(text)
 
 
 def test_that_each_state_of_the_coordinator_has_its_plain_words() -> None:

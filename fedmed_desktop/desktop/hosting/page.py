@@ -249,10 +249,10 @@ class HostingPage(PageBase):
         self._look_task = None
         if self.hosted is None or self._task is not None:
             return
-        has_failed = found.state == "stopped" and bool(found.fault)
+        has_failed = found.state == "stopped" and found.fault is not None
         was_on = self.state in ("starting", "serving", "failed")
         state: State = "failed" if was_on and has_failed else found.state
-        self.show_state(self.hosted, state, found.fault)
+        self.show_state(self.hosted, state, told(found.fault) if found.fault else "")
         if state == "serving":
             self._host()
 

@@ -16,7 +16,7 @@ from typing import Final, Literal
 
 import psutil
 
-from ...errors import UserFacingError, reason_of
+from ...errors import UserFacingError, from_json, reason_of
 from ...files import make_folder
 from ..work.hosted import LOOPBACK, Hosted
 
@@ -25,8 +25,6 @@ State = Literal["starting", "serving", "stopped"]
 # A coordinator that is told to end finishes a combination, for 20 s at most.
 _END_SECONDS: Final = 30.0
 _CONNECT_SECONDS: Final = 0.5
-_MOST_SAID: Final = 4_000  # bytes of the log's end
-_SAYER: Final = "fedmed-desktop: "  # before what the command line says to its user
 _NO_WINDOW: Final = 0x08000200  # Windows: no console, and a group of its own, so that Ctrl-C here does not end it
 
 # Of this program's own children, which must be asked for their end, or they stay as zombies.
@@ -35,10 +33,10 @@ _begun: Final[dict[int, subprocess.Popen[bytes]]] = {}
 
 @dataclass(frozen=True)
 class Look:
-    """State of a coordinator's process; `fault` is what it said last where it ended by itself."""
+    """State of a coordinator's process; `fault` is the error with which it ended by itself."""
 
     state: State
-    fault: str = ""
+    fault: UserFacingError | None = None
 
 
 def command(hosted: Hosted) -> list[str]:
@@ -48,7 +46,7 @@ def command(hosted: Hosted) -> list[str]:
         *own,
         "--coordinator",
         *("--config", str(hosted.folder / "federation.toml")),
-        *("--data-dir", str(hosted.data_dir)),
+        *("--data-dir", str(hosted.data_dir), "--error-file", str(hosted.error_file)),
         *("--host", hosted.listens_on, "--port", str(hosted.port), "--public-address", hosted.public),
         *(["--confirm-sites"] if hosted.confirm else []),
         *(["--certificate", str(hosted.certificate), "--key", str(hosted.key)] if hosted.certificate else []),
@@ -63,6 +61,7 @@ def begin(hosted: Hosted) -> Hosted:
     make_folder(hosted.folder)
     on_windows = sys.platform == "win32"
     try:
+        hosted.error_file.unlink(missing_ok=True)
         with hosted.log.open("wb") as log:
             process = subprocess.Popen(
                 command(hosted),
@@ -126,14 +125,9 @@ def _process(hosted: Hosted) -> psutil.Process | None:
     return process if is_ours else None
 
 
-def _fault(hosted: Hosted) -> str:
-    """Sentence that it told its user last, in English; "" where it ended as it was told to."""
+def _fault(hosted: Hosted) -> UserFacingError | None:
+    """Error that it ended with; None where it ended as it was told to, or could not say why."""
     try:
-        with hosted.log.open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - _MOST_SAID))
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
-        return ""
-    said = [line for line in lines if line.startswith(_SAYER) and line != f"{_SAYER}stopped"]
-    return said[-1].removeprefix(_SAYER) if said else ""
+        return from_json(hosted.error_file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None

@@ -78,3 +78,8 @@ class Hosted(BaseModel):
     def log(self) -> Path:
         """File of what the coordinator has said since it was started last."""
         return self.folder / "coordinator.log"
+
+    @property
+    def error_file(self) -> Path:
+        """File of the error with which the coordinator ended by itself, if it did."""
+        return self.folder / "coordinator-error.json"
