@@ -271,8 +271,8 @@ class Program(QObject):
             except Exception as error:  # what comes after it is not lost
                 self._fault(error, error.__traceback__)
         now = datetime.now(UTC)
-        self.window.show_desk(self.desk, now)
-        self.presence.show_desk(self.desk, now)
+        status = self.window.show_desk(self.desk, now)
+        self.presence.show_desk(self.desk, status, now)
         self.taken.emit()
 
     def _heard(self, item: Item) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,17 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
+from fedmed_desktop.desktop.frame import window as window_module
 from fedmed_desktop.desktop.frame.header import Header
 from fedmed_desktop.desktop.frame.strip import WorkStrip
 from fedmed_desktop.desktop.frame.window import Window
 from fedmed_desktop.desktop.look.theme import Appearance
+from fedmed_desktop.desktop.rounds import page as rounds_page
+from fedmed_desktop.desktop.rounds.status import Status, status
 from fedmed_desktop.desktop.widgets import ElidedLabel, NavigationButton, Progress
 from fedmed_desktop.desktop.widgets.buttons import HelpLink
+from fedmed_desktop.desktop.work.desk import Desk
+from tests.parts.scene import NOW
 from tests.ui.scenes import Stage, scenes, settle, shown
 
 SCENES = {scene.name: scene for scene in scenes()}
@@ -167,3 +173,18 @@ def test_that_tab_goes_from_the_list_of_pages_to_the_page_and_then_to_the_strip(
     assert stops.index(window._navigation.button(0)) < firsts[0]
     assert max(at for at, one in enumerate(stops) if window.notes.isAncestorOf(one)) < stops.index(window.strip._pause)
     window.end()
+
+
+@pytest.mark.parametrize("show", ["rounds-preparing"], indirect=True)
+def test_that_the_status_is_found_once_for_all_that_show_it(show: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten times a second: in the title, in the strip, on Rounds, and for notifications."""
+    asked: list[object] = []
+
+    def counted(desk: Desk, now: datetime) -> Status:
+        asked.append(desk)
+        return status(desk, now)
+
+    for module in (window_module, rounds_page):
+        monkeypatch.setattr(module, "status", counted)
+    assert show.window.show_desk(show.desk, NOW) == status(show.desk, NOW)
+    assert len(asked) == 1

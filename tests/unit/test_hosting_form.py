@@ -330,7 +330,7 @@ def test_that_an_error_for_another_process_keeps_what_its_sentence_needs() -> No
     found = from_json(to_json(error))
     assert (found.code, found.params) == (error.code, error.params) and isinstance(found.params["size"], Size)
     for text in ("", "[]", '{"code": "x"}', '{"code": "x", "params": 3, "sizes": []}'):
-        with pytest.raises(ValueError, match="not an error|Expecting"):
+        with pytest.raises(ValueError, match=r"not an error|Expecting"):
             from_json(text)
 
 

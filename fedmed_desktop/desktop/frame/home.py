@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QStackedWidget, QWidget
 
 from ..join.page import JoinPage
 from ..rounds.page import RoundsPage
+from ..rounds.status import Status
 from ..work.desk import Desk
 
 if TYPE_CHECKING:
@@ -45,6 +46,6 @@ class Home(QStackedWidget):
         shown = self.currentWidget()
         return "rounds" if shown is self.rounds else "join" if shown is self.join else "first-run"
 
-    def show_desk(self, desk: Desk, now: datetime) -> None:
+    def show_desk(self, desk: Desk, status: Status, now: datetime) -> None:
         if self.currentWidget() is self.rounds:
-            self.rounds.show_desk(desk, now)
+            self.rounds.show_desk(desk, now, status)

@@ -13,7 +13,7 @@ from typing import Final
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from ..rounds.status import status
+from ..rounds.status import Status
 from ..work.awake import Awake
 from ..work.bridge import EventBuffer
 from ..work.desk import Desk
@@ -56,10 +56,10 @@ class Presence(QObject):
         if self._listener is not None:
             self._listener.begin()
 
-    def show_desk(self, desk: Desk, now: datetime) -> None:
+    def show_desk(self, desk: Desk, status: Status, now: datetime) -> None:
         """Shows the desk, as often as it changes or ten times a second."""
         self.tray.show_desk(desk, self._window.windowTitle())
-        self.notifier.show_desk(desk, status(desk, now), now)
+        self.notifier.show_desk(desk, status, now)
         trains = desk.running and desk.computing.busy and not desk.paused
         self.awake.want(trains and self._settings.values.keep_awake)
         if trains:

@@ -17,7 +17,7 @@ from ..approvals.page import ApprovalsPage
 from ..guide.window import GuideDialog
 from ..look.icons import app_icon
 from ..notes.page import NotesPage
-from ..rounds.status import status
+from ..rounds.status import Status, status
 from ..trial.choices import BLOB, best_adapter
 from ..trial.page import TrialPage
 from ..widgets import NavigationButton
@@ -302,8 +302,11 @@ class Window(QMainWindow):
 
     # -- what is shown -----------------------------------------------------------------------------------------------
 
-    def show_desk(self, desk: Desk, now: datetime) -> None:
-        """Ten times a second: the frame and the page that is seen; other pages wait until they are."""
+    def show_desk(self, desk: Desk, now: datetime) -> Status:
+        """Shows the desk ten times a second in the frame and on the page that is seen; other pages wait until they are.
+
+        Returns the desk's status, for whatever else tells of it.
+        """
         self._desk = desk
         state = status(desk, now)
         self._header.show_desk(desk)
@@ -314,9 +317,10 @@ class Window(QMainWindow):
         self._leave.setText(self.tr("End the demonstration…") if desk.is_demo else self.tr("Stop taking part…"))
         page = self._stack.currentWidget()
         if page is self._home:
-            self._home.show_desk(desk, now)
+            self._home.show_desk(desk, state, now)
         else:
             page.show_desk(desk)  # type: ignore[union-attr]
+        return state
 
     @Slot()
     def show_now(self) -> None:

@@ -40,7 +40,7 @@ from .identity_card import IdentityCard
 from .improvement import improved
 from .leading import leading
 from .screened import screened_line
-from .status import LAST_STEPS, STEPS, status
+from .status import LAST_STEPS, STEPS, Status, status
 
 
 class RoundsPage(PageBase):
@@ -75,12 +75,13 @@ class RoundsPage(PageBase):
         self.finish()
         self.show_desk(Desk())
 
-    def show_desk(self, desk: Desk, now: datetime | None = None) -> None:
+    def show_desk(self, desk: Desk, now: datetime | None = None, shown: Status | None = None) -> None:
         """Sets texts only, so that it may be called ten times a second."""
         self.empty.setVisible(desk.session is None)
         self._session.setVisible(desk.session is not None)
         if desk.session is not None:
-            self._session.show_desk(desk, now or utc_now())
+            now = now or utc_now()
+            self._session.show_desk(desk, shown or status(desk, now), now)
 
     @property
     def session(self) -> _Session:
@@ -186,8 +187,7 @@ class _Session(Spaced):
         self._record: Record | None = None  # what the table shows
         column.addWidget(self.past)
 
-    def show_desk(self, desk: Desk, now: datetime) -> None:
-        shown = status(desk, now)
+    def show_desk(self, desk: Desk, shown: Status, now: datetime) -> None:
         self.title.setText(title(desk))
         when = caption(desk, now)
         self.caption.setText(when)
