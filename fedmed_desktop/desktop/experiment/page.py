@@ -154,6 +154,11 @@ class ExperimentPage(PageBase):
         self._show_sheet(titles.index(before) if before in titles else 0)
         self.verticalScrollBar().setValue(0)
 
+    def focus(self) -> None:
+        """Gives the keyboard to the table or, where there is nothing in it, to the way back."""
+        has_rows = self.experiment is not None and bool(self.experiment.sheets)
+        (self.table if has_rows else self.back).setFocus()
+
     def _make_menu(self, experiment: Experiment) -> None:
         for action in self._settings.actions():
             self._settings.removeAction(action)

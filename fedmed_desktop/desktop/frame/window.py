@@ -277,7 +277,7 @@ class Window(QMainWindow):
     def _show_experiment(self) -> None:
         self._shows_experiment = True
         self._turn_to_monitor()
-        self.experiment.table.setFocus()
+        self.experiment.focus()
 
     @Slot()
     def _close_experiment(self) -> None:
