@@ -433,10 +433,6 @@
         <translation>95-%-Intervall</translation>
     </message>
     <message>
-        <source>A combination that runs may take half a minute.</source>
-        <translation>Läuft gerade eine Zusammenführung, kann das eine halbe Minute dauern.</translation>
-    </message>
-    <message>
         <source>A decision waits for me</source>
         <translation>Eine Entscheidung wartet auf mich</translation>
     </message>
@@ -1149,6 +1145,10 @@
         <translation>Alles ist in Ordnung; hier ist nichts zu tun. Die Runde geht mit anderen Standorten weiter: Nicht jeder Standort wird in jeder Runde gefragt, und einer, der spät beitritt, wartet auf die nächste.</translation>
     </message>
     <message>
+        <source>Everything that the federation needs is kept there.</source>
+        <translation>Er enthält alles, was die Föderation braucht.</translation>
+    </message>
+    <message>
         <source>Expires when the round closes</source>
         <translation>Läuft ab, wenn die Runde endet</translation>
     </message>
@@ -1363,12 +1363,8 @@
         <translation>Durch Differential Privacy kaum geschützt: Das Epsilon ist zu groß.</translation>
     </message>
     <message>
-        <source>Has not come yet</source>
+        <source>Has not connected yet</source>
         <translation>War noch nicht da</translation>
-    </message>
-    <message>
-        <source>Has sent</source>
-        <translation>Hat gesendet</translation>
     </message>
     <message>
         <source>Held. Nothing of this update has left.</source>
@@ -1452,6 +1448,10 @@
         <translation>Identität</translation>
     </message>
     <message>
+        <source>If it is combining updates, this may take half a minute.</source>
+        <translation>Läuft gerade eine Zusammenführung, kann das eine halbe Minute dauern.</translation>
+    </message>
+    <message>
         <source>If it stops, sites wait for it; nothing is lost.</source>
         <translation>Wenn er anhält, warten die Standorte auf ihn; es geht nichts verloren.</translation>
     </message>
@@ -1476,7 +1476,7 @@
         <translation>Aus einer Datei importiert</translation>
     </message>
     <message>
-        <source>In each, every site trains once and decides once.</source>
+        <source>In each round, every site trains once and decides once.</source>
         <translation>In jeder trainiert und entscheidet jeder Standort einmal.</translation>
     </message>
     <message>
@@ -1624,10 +1624,6 @@
         <translation>Er ist mit Differential Privacy trainiert, und höchstens Epsilon {most} wird verbraucht.</translation>
     </message>
     <message>
-        <source>It keeps all that the federation needs.</source>
-        <translation>Er enthält alles, was die Föderation braucht.</translation>
-    </message>
-    <message>
         <source>It leaves in {left} s.</source>
         <translation>Er geht in {left}&#xa0;s hinaus.</translation>
     </message>
@@ -1682,10 +1678,6 @@
     <message>
         <source>Its own hash</source>
         <translation>Sein eigener Hash</translation>
-    </message>
-    <message>
-        <source>Its people decide</source>
-        <translation>Entscheidet gerade</translation>
     </message>
     <message>
         <source>Its private key, as a PEM file without a password.</source>
@@ -1748,7 +1740,7 @@
         <translation>Schlüssel von Zeilen, die nicht gelesen werden: {keys}.</translation>
     </message>
     <message>
-        <source>Last heard</source>
+        <source>Last seen</source>
         <translation>Zuletzt gemeldet</translation>
     </message>
     <message>
@@ -2079,7 +2071,7 @@
         <translation>Keine Runde beginnt oder endet, bis sie fortgesetzt wird. Keine Frist läuft ab.</translation>
     </message>
     <message>
-        <source>No round begins or closes, and no deadline passes, until you resume it. Sites finish what they were asked, and what they send still counts.</source>
+        <source>No round begins or closes, and no deadline passes, until you resume it. Sites finish what they have begun, and what they send still counts.</source>
         <translation>Keine Runde beginnt oder endet, und keine Frist läuft ab, bis Sie sie fortsetzen. Standorte bringen zu Ende, worum sie gebeten wurden, und was sie senden, zählt weiterhin.</translation>
     </message>
     <message>
@@ -2091,7 +2083,7 @@
         <translation>Keine Zusammenfassung.</translation>
     </message>
     <message>
-        <source>Nobody can join with it any more. You can invite this site again.</source>
+        <source>Nobody can join with it any longer. You can invite this site again.</source>
         <translation>Niemand kann mehr damit beitreten. Sie können diesen Standort wieder einladen.</translation>
     </message>
     <message>
@@ -2321,7 +2313,7 @@
         <translation>Öffnen Sie das Programm, um den Grund zu sehen.</translation>
     </message>
     <message>
-        <source>Other computers cannot find this one by that. Give its name in the network.</source>
+        <source>Other computers cannot find this one by that address. Give its name in the network.</source>
         <translation>Damit finden andere Rechner diesen nicht. Geben Sie seinen Namen im Netz an.</translation>
     </message>
     <message>
@@ -2465,7 +2457,7 @@
         <translation>Produktiv</translation>
     </message>
     <message>
-        <source>Production: what comes of it is meant to be used</source>
+        <source>Production: its results are meant to be used</source>
         <translation>Produktiv: Was entsteht, soll verwendet werden</translation>
     </message>
     <message>
@@ -2859,10 +2851,6 @@
         <translation>Der Adapter wird gesendet</translation>
     </message>
     <message>
-        <source>Sends</source>
-        <translation>Sendet</translation>
-    </message>
-    <message>
         <source>Sends nothing in this round</source>
         <translation>Sendet in dieser Runde nichts</translation>
     </message>
@@ -2915,16 +2903,20 @@
         <translation>Standorte trainieren mit Rauschen. Bei wenigen Notizen wird wenig gelernt.</translation>
     </message>
     <message>
+        <source>Sites are waiting for it. Nothing is lost: once it runs again, everything continues where it stopped.</source>
+        <translation>Die Standorte warten auf sie. Es geht nichts verloren: Läuft sie wieder, geht alles da weiter, wo es war.</translation>
+    </message>
+    <message>
         <source>Sites asked in each round</source>
         <translation>Standorte, die jede Runde fragt</translation>
     </message>
     <message>
-        <source>Sites call it: it stands in their invitations.</source>
-        <translation>Die Standorte rufen sie auf: Sie steht in ihren Einladungen.</translation>
-    </message>
-    <message>
         <source>Sites can join while this computer is on. They find it by the address in their invitations.</source>
         <translation>Standorte können beitreten, solange dieser Rechner läuft. Sie finden ihn unter der Adresse in ihren Einladungen.</translation>
+    </message>
+    <message>
+        <source>Sites connect to it; their invitations name it.</source>
+        <translation>Die Standorte rufen sie auf: Sie steht in ihren Einladungen.</translation>
     </message>
     <message>
         <source>Sites expected</source>
@@ -2937,10 +2929,6 @@
     <message>
         <source>Sites that are expected</source>
         <translation>Erwartete Standorte</translation>
-    </message>
-    <message>
-        <source>Sites wait for it. Nothing is lost: once it runs again, everything goes on where it was.</source>
-        <translation>Die Standorte warten auf sie. Es geht nichts verloren: Läuft sie wieder, geht alles da weiter, wo es war.</translation>
     </message>
     <message>
         <source>Sites wait until you serve it again. Nothing is lost: everything goes on where it was, and what they are training goes on at the sites.</source>
@@ -3119,7 +3107,7 @@
         <translation>Testlauf</translation>
     </message>
     <message>
-        <source>Test: what comes of it does not count</source>
+        <source>Test: its results are not for use</source>
         <translation>Test: Was entsteht, zählt nicht</translation>
     </message>
     <message>
@@ -3232,10 +3220,6 @@
         <translation>Der Koordinator lässt Sie nicht herein</translation>
     </message>
     <message>
-        <source>The coordinator ends what it is at…</source>
-        <translation>Der Koordinator bringt zu Ende, woran er gerade arbeitet…</translation>
-    </message>
-    <message>
         <source>The coordinator fetches exactly what you approved.</source>
         <translation>Der Koordinator holt genau das ab, was Sie freigegeben haben.</translation>
     </message>
@@ -3256,16 +3240,20 @@
         <translation>Der Koordinator muss warten</translation>
     </message>
     <message>
+        <source>The coordinator is finishing its work…</source>
+        <translation>Der Koordinator bringt zu Ende, woran er gerade arbeitet…</translation>
+    </message>
+    <message>
         <source>The coordinator is not asking for this one now. You can decide once it does.</source>
         <translation>Der Koordinator fragt gerade nicht nach diesem. Sie können entscheiden, sobald er es tut.</translation>
     </message>
     <message>
-        <source>The coordinator refused the update</source>
-        <translation>Der Koordinator hat den Beitrag abgelehnt</translation>
+        <source>The coordinator is starting…</source>
+        <translation>Der Koordinator startet…</translation>
     </message>
     <message>
-        <source>The coordinator starts…</source>
-        <translation>Der Koordinator startet…</translation>
+        <source>The coordinator refused the update</source>
+        <translation>Der Koordinator hat den Beitrag abgelehnt</translation>
     </message>
     <message>
         <source>The coordinator will know this site by this name.</source>
@@ -3336,7 +3324,7 @@
         <translation>Der endgültige Adapter, auf {notes}, die in keinem Training vorkamen.</translation>
     </message>
     <message>
-        <source>The first round begins once all are there, and at {time} with those who are.</source>
+        <source>The first round begins once all have joined, or at {time} with those that have.</source>
         <translation>Die erste Runde beginnt, sobald alle da sind, spätestens aber um {time} mit denen, die da sind.</translation>
     </message>
     <message>
@@ -3448,11 +3436,15 @@
         <translation>Die Person, die die Föderation betreibt</translation>
     </message>
     <message>
+        <source>The person who runs the coordinator compares six words with you by phone, then lets you in.</source>
+        <translation>Wer den Koordinator betreibt, vergleicht am Telefon sechs Wörter mit Ihnen und lässt Sie dann herein.</translation>
+    </message>
+    <message>
         <source>The program</source>
         <translation>Das Programm</translation>
     </message>
     <message>
-        <source>The program can stay in the tray, beside the clock: rounds go on, and you are told when a decision waits. If it closes, this site does not answer until you open it again. Your choice counts from now on; Settings can change it.</source>
+        <source>The program can stay in the tray, beside the clock: rounds go on, and you are told when a decision waits. If it closes, this site does not answer until you open it again. Your choice applies from now on; Settings can change it.</source>
         <translation>Das Programm kann im Infobereich neben der Uhr bleiben: Die Runden gehen weiter, und Sie erfahren, wenn eine Entscheidung wartet. Wird es geschlossen, antwortet dieser Standort erst wieder, wenn Sie es öffnen. Ihre Wahl gilt von jetzt an; in den Einstellungen können Sie sie ändern.</translation>
     </message>
     <message>
@@ -3511,7 +3503,7 @@
         <translation>Die Runde geht zu Ende</translation>
     </message>
     <message>
-        <source>The round waits for nobody else.</source>
+        <source>The round no longer waits for anyone.</source>
         <translation>Die Runde wartet auf niemanden mehr.</translation>
     </message>
     <message>
@@ -3656,10 +3648,6 @@
         <translation>Dieser Rechner konnte nicht wach gehalten werden: Sein System bietet keine Möglichkeit dafür. Stellen Sie ihn so ein, dass er nicht von selbst in den Ruhezustand geht.</translation>
     </message>
     <message>
-        <source>This computer does not know itself by it. Right if your network leads it here: {known}.</source>
-        <translation>Dieser Rechner kennt sich nicht unter diesem Namen. Das ist in Ordnung, wenn Ihr Netz den Namen hierher leitet: {known}.</translation>
-    </message>
-    <message>
         <source>This computer is busy; the note is read when that is done.</source>
         <translation>Dieser Rechner ist beschäftigt; danach wird der Text gelesen.</translation>
     </message>
@@ -3670,6 +3658,10 @@
     <message>
         <source>This computer is in no network now. Connect it, or try the federation out on this computer alone.</source>
         <translation>Dieser Rechner ist gerade in keinem Netz. Verbinden Sie ihn, oder probieren Sie die Föderation nur auf diesem Rechner aus.</translation>
+    </message>
+    <message>
+        <source>This computer knows itself by other addresses: {known}. This one is fine if your network leads it here.</source>
+        <translation>Dieser Rechner kennt sich nicht unter diesem Namen. Das ist in Ordnung, wenn Ihr Netz den Namen hierher leitet: {known}.</translation>
     </message>
     <message>
         <source>This computer only</source>
@@ -3792,7 +3784,7 @@
         <translation>An</translation>
     </message>
     <message>
-        <source>To let it in again, invite it once more.</source>
+        <source>To let it back in, invite it again.</source>
         <translation>Um ihn wieder hereinzulassen, laden Sie ihn noch einmal ein.</translation>
     </message>
     <message>
@@ -3900,10 +3892,6 @@
         <translation>Das Training hält beim laufenden Schritt an, wird gespeichert und geht weiter, wenn Sie das Programm wieder öffnen.</translation>
     </message>
     <message>
-        <source>Trains</source>
-        <translation>Trainiert</translation>
-    </message>
-    <message>
         <source>Try a model</source>
         <translation>Ein Modell ausprobieren</translation>
     </message>
@@ -4004,6 +3992,10 @@
         <translation>Wartet</translation>
     </message>
     <message>
+        <source>Waiting for its decision</source>
+        <translation>Entscheidet gerade</translation>
+    </message>
+    <message>
         <source>Waiting for its turn</source>
         <translation>Noch nicht an der Reihe</translation>
     </message>
@@ -4040,6 +4032,14 @@
         <translation>Wartet auf die nächste Runde</translation>
     </message>
     <message>
+        <source>Waiting for the round</source>
+        <translation>Wartet auf die Runde</translation>
+    </message>
+    <message>
+        <source>Waiting for you to confirm it</source>
+        <translation>Wartet auf Ihre Bestätigung</translation>
+    </message>
+    <message>
         <source>Waiting for your approval</source>
         <translation>Wartet auf Ihre Freigabe</translation>
     </message>
@@ -4050,14 +4050,6 @@
     <message>
         <source>Waiting to be confirmed</source>
         <translation>Wartet auf Bestätigung</translation>
-    </message>
-    <message>
-        <source>Waits for the round</source>
-        <translation>Wartet auf die Runde</translation>
-    </message>
-    <message>
-        <source>Waits for you to confirm it</source>
-        <translation>Wartet auf Ihre Bestätigung</translation>
     </message>
     <message>
         <source>Waits until {time}</source>
@@ -4128,7 +4120,7 @@
         <translation>Was hier versucht wurde, fand in diesem Adapter nichts. Das beweist nicht, dass nichts da ist.</translation>
     </message>
     <message>
-        <source>What you see below is from before.</source>
+        <source>What you see below is from before the connection was lost.</source>
         <translation>Was unten steht, ist von vorher.</translation>
     </message>
     <message>
@@ -4154,10 +4146,6 @@
     <message>
         <source>Who can reach it</source>
         <translation>Wer ihn erreichen kann</translation>
-    </message>
-    <message>
-        <source>Who runs the coordinator compares six words with you by phone, and then lets you in.</source>
-        <translation>Wer den Koordinator betreibt, vergleicht am Telefon sechs Wörter mit Ihnen und lässt Sie dann herein.</translation>
     </message>
     <message>
         <source>With an adapter, what it finds is shown here, beside the model.</source>
@@ -4316,7 +4304,7 @@
         <translation>Ihre Entscheidung wird aufgezeichnet.</translation>
     </message>
     <message>
-        <source>Your firewall must let sites in there.</source>
+        <source>Your firewall must let sites connect to it.</source>
         <translation>Ihre Firewall muss Standorte dort einlassen.</translation>
     </message>
     <message>
@@ -5578,7 +5566,7 @@
 <context>
     <name>AppearanceCard</name>
     <message>
-        <source>Another language counts from the next start of the program.</source>
+        <source>Another language applies from the next start of the program.</source>
         <translation>Eine andere Sprache gilt ab dem nächsten Start des Programms.</translation>
     </message>
     <message>
@@ -6122,7 +6110,7 @@
         <translation>Was geschrieben wird</translation>
     </message>
     <message>
-        <source>federation.toml, which all sites agree on, and the adapter that the first round begins with: the same files as by fedmed-desktop --new-federation. You can read the first one, and move both to a server.</source>
+        <source>federation.toml, which all sites agree on, and the adapter that the first round begins with: the same files that fedmed-desktop --new-federation writes. You can read the first one, and move both to a server.</source>
         <translation>federation.toml, auf die sich alle Standorte einigen, und der Adapter, mit dem die erste Runde beginnt: dieselben Dateien wie mit fedmed-desktop --new-federation. Die erste können Sie lesen, und beide auf einen Server bringen.</translation>
     </message>
 </context>
@@ -6171,7 +6159,7 @@
         <translation>Wie es abläuft</translation>
     </message>
     <message>
-        <source>It waits until you have compared six words with it by phone: nobody is in between then.</source>
+        <source>It waits until you have compared six words by phone, which shows that nobody is in between.</source>
         <translation>Er wartet, bis Sie am Telefon sechs Wörter mit ihm verglichen haben: Dann ist niemand dazwischen.</translation>
     </message>
     <message>
@@ -6382,10 +6370,6 @@
 <context>
     <name>HostStoryCard</name>
     <message>
-        <source>This computer must be on, and sites must reach it, whenever a round goes on. It needs no GPU and no notes.</source>
-        <translation>Dieser Rechner muss laufen und für die Standorte erreichbar sein, solange eine Runde läuft. Er braucht keine GPU und keine Texte.</translation>
-    </message>
-    <message>
         <source>What arrives here is what each site has approved: adapters, counts and scores. Never the words of notes.</source>
         <translation>Hier kommt an, was jeder Standort freigegeben hat: Adapter, Anzahlen und Scores. Nie der Wortlaut der Texte.</translation>
     </message>
@@ -6394,7 +6378,11 @@
         <translation>Was der Betrieb bedeutet</translation>
     </message>
     <message>
-        <source>You invite each site, by a line, a file or a QR code. Nobody else can come in.</source>
+        <source>While a round is running, this computer must be switched on and sites must be able to reach it. It needs no GPU and no notes.</source>
+        <translation>Dieser Rechner muss laufen und für die Standorte erreichbar sein, solange eine Runde läuft. Er braucht keine GPU und keine Texte.</translation>
+    </message>
+    <message>
+        <source>You invite each site with a line of text, a file or a QR code. Nobody else can join.</source>
         <translation>Sie laden jeden Standort ein, mit einer Zeile, einer Datei oder einem QR-Code. Sonst kommt niemand hinein.</translation>
     </message>
 </context>
@@ -6413,7 +6401,7 @@
         <translation>Zurück</translation>
     </message>
     <message>
-        <source>Decide what hospitals learn together. This computer then calls the rounds and combines.</source>
+        <source>Decide what hospitals learn together. This computer then runs the rounds and combines the updates.</source>
         <translation>Legen Sie fest, was Krankenhäuser gemeinsam lernen. Dieser Rechner eröffnet dann die Runden und führt die Adapter zusammen.</translation>
     </message>
     <message>
@@ -7558,8 +7546,8 @@
         <translation>Dieser Rechner ist noch keiner Föderation beigetreten. Auch „Beitreten“ prüft die Verbindung.</translation>
     </message>
     <message>
-        <source>What you choose here is kept on this computer. It counts at once, where nothing else is said.</source>
-        <translation>Was Sie hier wählen, bleibt auf diesem Rechner. Es gilt sofort, wenn nichts anderes dabeisteht.</translation>
+        <source>What you choose here is kept on this computer. It applies at once, unless it says otherwise.</source>
+        <translation>Was Sie hier wählen, bleibt auf diesem Rechner. Es gilt sofort, wo nichts anderes steht.</translation>
     </message>
 </context>
 <context>
@@ -8315,7 +8303,7 @@
         <translation>Unter {address} antwortet ein anderes Programm, kein Koordinator. Prüfen Sie Adresse und Port mit dem Betreiber.</translation>
     </message>
     <message>
-        <source>Another round has been closed meanwhile, and its adapter is the common one now. Look at it, then publish that.</source>
+        <source>Another round has closed in the meantime, so there is a newer common adapter. Look at that one, then publish it.</source>
         <translation>Inzwischen wurde eine weitere Runde beendet, und ihr Adapter ist jetzt der gemeinsame. Sehen Sie ihn an und veröffentlichen Sie dann diesen.</translation>
     </message>
     <message>
@@ -8687,10 +8675,6 @@
         <translation>Das gilt für die Einstellungen der Föderation: Batchgröße {batch}, bis zu {tokens} Tokens je Beispiel, Rang {rank}.</translation>
     </message>
     <message>
-        <source>That was more in a minute than a host can mean. Wait a minute, then go on.</source>
-        <translation>Das war in einer Minute mehr, als ein Betreiber meinen kann. Warten Sie eine Minute, dann geht es weiter.</translation>
-    </message>
-    <message>
         <source>The QR code in this picture is not an invitation&apos;s. Use the one that the host gave you.</source>
         <translation>Der QR-Code in diesem Bild ist nicht der einer Einladung. Verwenden Sie den, den Sie vom Betreiber haben.</translation>
     </message>
@@ -8851,7 +8835,7 @@
         <translation>Die Verbindung zu {address} wurde sofort getrennt. Entweder verschlüsselt das Programm dort keine Verbindungen: Prüfen Sie die Adresse mit dem Betreiber. Oder eine Firewall beendet, was sie nicht lesen kann: Bitten Sie die IT, Verbindungen dorthin nicht zu durchleuchten.</translation>
     </message>
     <message>
-        <source>The connection to {address} was lost before the coordinator answered. Look whether it was done, once the connection is back; asking again does no harm.</source>
+        <source>The connection to {address} was lost before the coordinator answered. Once it is back, check whether it was done; asking again does no harm.</source>
         <translation>Die Verbindung zu {address} ging verloren, bevor der Koordinator antwortete. Sehen Sie nach, ob es geschehen ist, sobald die Verbindung wieder steht; noch einmal zu fragen schadet nicht.</translation>
     </message>
     <message>
@@ -8995,7 +8979,7 @@
         <translation>Die Föderation ist schon beendet.</translation>
     </message>
     <message>
-        <source>The federation has gone on meanwhile: it is at round {round}, attempt {attempt}. Look at it, then decide again.</source>
+        <source>The federation has moved on to round {round}, attempt {attempt}. Look at it, then decide again.</source>
         <translation>Die Föderation ist inzwischen weiter: Sie ist in Runde {round}, Versuch {attempt}. Sehen Sie sich das an und entscheiden Sie dann neu.</translation>
     </message>
     <message>
@@ -9571,7 +9555,7 @@
         <translation>Es gibt {processes} Prozesse, aber nur {cards} GPUs, und jeder Prozess braucht eine eigene. Starten Sie torchrun mit --nproc-per-node {cards}.</translation>
     </message>
     <message>
-        <source>There is a federation in {path} already. Choose another folder: nothing is written over.</source>
+        <source>There is already a federation in {path}. Choose another folder: nothing is overwritten.</source>
         <translation>In {path} ist schon eine Föderation. Wählen Sie einen anderen Ordner: Es wird nichts überschrieben.</translation>
     </message>
     <message>
@@ -9727,6 +9711,10 @@
         <translation>Diese Datei ist nicht von dem Absender signiert, den sie nennt. Nichts wurde daraus übernommen. Sagen Sie es dem Betreiber: Jemand hat sie vielleicht unterwegs geändert.</translation>
     </message>
     <message>
+        <source>This invitation is for another role: a site cannot use a host&apos;s invitation, nor a host a site&apos;s. Ask the host for the right one.</source>
+        <translation>Der Code dieser Einladung ist für eine andere Rolle: Der eines Betreibers lässt keinen Standort ein, der eines Standorts keinen Betreiber. Bitten Sie den Betreiber um die richtige Art von Einladung.</translation>
+    </message>
+    <message>
         <source>This invitation is from another coordinator (fingerprint {found}) than the one that this site joined (fingerprint {expected}). Use the data folder that belongs to it, or ask the host which is right.</source>
         <translation>Diese Einladung ist von einem anderen Koordinator (Fingerabdruck {found}) als dem, dem dieser Standort beigetreten ist (Fingerabdruck {expected}). Verwenden Sie den Datenordner, der dazugehört, oder fragen Sie den Betreiber, welcher richtig ist.</translation>
     </message>
@@ -9745,10 +9733,6 @@
     <message>
         <source>This invitation was made by a newer version of fedmed-desktop (format {found}; this one reads {known}). Install the version that the host has.</source>
         <translation>Diese Einladung wurde mit einer neueren Version von fedmed-desktop erstellt (Format {found}; diese liest {known}). Installieren Sie die Version, die der Betreiber hat.</translation>
-    </message>
-    <message>
-        <source>This invitation&apos;s code is for another role: a host&apos;s lets no site in, and a site&apos;s no host. Ask the host for an invitation of the right kind.</source>
-        <translation>Der Code dieser Einladung ist für eine andere Rolle: Der eines Betreibers lässt keinen Standort ein, der eines Standorts keinen Betreiber. Bitten Sie den Betreiber um die richtige Art von Einladung.</translation>
     </message>
     <message>
         <source>This is far longer than an invitation. Paste the line that begins with fedmed: and nothing else.</source>
@@ -9811,7 +9795,7 @@
         <translation>Dieser Beitrag hat den Stand „{state}“, deshalb ist „{decision}“ nicht mehr möglich.</translation>
     </message>
     <message>
-        <source>This was asked before on this connection, and it counts once.</source>
+        <source>This was already asked on this connection, and is done only once.</source>
         <translation>Das wurde auf dieser Verbindung schon einmal verlangt, und es zählt nur einmal.</translation>
     </message>
     <message>
@@ -9821,6 +9805,10 @@
     <message>
         <source>Too many wrong codes came from this address. Wait a minute, and copy the invitation whole.</source>
         <translation>Von dieser Adresse kamen zu viele falsche Codes. Warten Sie eine Minute, und kopieren Sie die Einladung ganz.</translation>
+    </message>
+    <message>
+        <source>Too much was asked for within a minute. Wait a minute, then go on.</source>
+        <translation>Das war in einer Minute mehr, als ein Betreiber meinen kann. Warten Sie eine Minute, dann geht es weiter.</translation>
     </message>
     <message>
         <source>Training failed at step {step}: the loss is no longer a number at learning rate {rate}. Ask the coordinator&apos;s host for a smaller learning rate.</source>
@@ -10051,6 +10039,10 @@
         <translation>{path} enthält kein Experiment. Wählen Sie einen Ordner, den fedmed-desktop --lab geschrieben hat.</translation>
     </message>
     <message>
+        <source>{path} contains other files. Choose a new folder, or an empty one.</source>
+        <translation>{path} enthält andere Dateien. Wählen Sie einen neuen oder leeren Ordner.</translation>
+    </message>
+    <message>
         <source>{path} could not be saved: {reason}. Choose another folder or name.</source>
         <translation>{path} konnte nicht gespeichert werden: {reason}. Wählen Sie einen anderen Ordner oder Namen.</translation>
     </message>
@@ -10081,10 +10073,6 @@
     <message>
         <source>{path} has notes of {found} sites, but {wanted} are needed. Add folders or lower --sites.</source>
         <translation>{path} hat Texte von {found} Standorten, nötig sind aber {wanted}. Ergänzen Sie Ordner, oder senken Sie --sites.</translation>
-    </message>
-    <message>
-        <source>{path} holds other files. Choose a new folder, or an empty one.</source>
-        <translation>{path} enthält andere Dateien. Wählen Sie einen neuen oder leeren Ordner.</translation>
     </message>
     <message>
         <source>{path} holds results of {label} with other settings. Give the method a label of its own, or choose another --out.</source>
@@ -10439,10 +10427,6 @@
         <translation>{site} wurde gesperrt. Um ihn wieder zuzulassen, verwenden Sie --invite mit diesem Namen.</translation>
     </message>
     <message>
-        <source>{site} has come with another key than the one whose words you compared. Compare the six words once more.</source>
-        <translation>{site} ist mit einem anderen Schlüssel gekommen als dem, dessen Wörter Sie verglichen haben. Vergleichen Sie die sechs Wörter noch einmal.</translation>
-    </message>
-    <message>
         <source>{site} has joined already. If it needs a new key (another computer, a lost data folder), use --rotate; to shut it out, --revoke.</source>
         <translation>{site} ist schon beigetreten. Wenn er einen neuen Schlüssel braucht (ein anderer Rechner, ein verlorener Datenordner), verwenden Sie --rotate; um ihn auszuschließen, --revoke.</translation>
     </message>
@@ -10451,7 +10435,7 @@
         <translation>{site} hat keine Texte für „{split}“ mehr ({sites} Standorte, Seed {seed}). Verlangen Sie weniger Standorte oder mehr Texte, erhöhen Sie split.validation_share, senken Sie split.ratio, oder teilen Sie nach etwas anderem auf.</translation>
     </message>
     <message>
-        <source>{site} is a host of this federation, and a host is no site. Join with another data folder and an invitation of a site.</source>
+        <source>{site} is a host of this federation, not a site. To take part as a site, join with another data folder and a site&apos;s invitation.</source>
         <translation>{site} ist Betreiber dieser Föderation, und ein Betreiber ist kein Standort. Treten Sie mit einem anderen Datenordner und der Einladung eines Standorts bei.</translation>
     </message>
     <message>
@@ -10463,12 +10447,16 @@
         <translation>{site} ist gerade verbunden, deshalb wird seine Datei nicht verwendet. Lassen Sie ihn seinen Beitrag über die Verbindung senden.</translation>
     </message>
     <message>
-        <source>{site} is no host of this federation. Ask for a host&apos;s invitation at the coordinator.</source>
+        <source>{site} is not a host of this federation. Ask for a host&apos;s invitation at the coordinator.</source>
         <translation>{site} ist kein Betreiber dieser Föderation. Bitten Sie beim Koordinator um die Einladung eines Betreibers.</translation>
     </message>
     <message>
         <source>{site} looks like {other}, which is a name in this federation already. Choose another name.</source>
         <translation>{site} sieht aus wie {other}, ein Name, den es in dieser Föderation schon gibt. Wählen Sie einen anderen Namen.</translation>
+    </message>
+    <message>
+        <source>{site} now has a different key from the one whose words you compared. Compare the six words again.</source>
+        <translation>{site} ist mit einem anderen Schlüssel gekommen als dem, dessen Wörter Sie verglichen haben. Vergleichen Sie die sechs Wörter noch einmal.</translation>
     </message>
     <message>
         <source>{site} was not among the sites that began together, or has another key now. With secure aggregation the sites stay the same throughout. Nothing was sent in this round; ask whoever hosts the federation.</source>

@@ -433,10 +433,6 @@
         <translation>Intervalo del 95&#xa0;%</translation>
     </message>
     <message>
-        <source>A combination that runs may take half a minute.</source>
-        <translation>Una combinación en curso puede tardar medio minuto.</translation>
-    </message>
-    <message>
         <source>A decision waits for me</source>
         <translation>Tengo una decisión pendiente</translation>
     </message>
@@ -1149,6 +1145,10 @@
         <translation>Todo está bien; aquí no hay nada que hacer. La ronda sigue con otros centros: no se convoca a todos los centros en cada ronda, y un centro que se une tarde espera a la siguiente.</translation>
     </message>
     <message>
+        <source>Everything that the federation needs is kept there.</source>
+        <translation>Guarda todo lo que la federación necesita.</translation>
+    </message>
+    <message>
         <source>Expires when the round closes</source>
         <translation>Caduca cuando se cierra la ronda</translation>
     </message>
@@ -1363,12 +1363,8 @@
         <translation>Apenas protegido por la privacidad diferencial: su épsilon es demasiado grande.</translation>
     </message>
     <message>
-        <source>Has not come yet</source>
+        <source>Has not connected yet</source>
         <translation>Aún no se ha conectado</translation>
-    </message>
-    <message>
-        <source>Has sent</source>
-        <translation>Ha enviado</translation>
     </message>
     <message>
         <source>Held. Nothing of this update has left.</source>
@@ -1452,6 +1448,10 @@
         <translation>Identidad</translation>
     </message>
     <message>
+        <source>If it is combining updates, this may take half a minute.</source>
+        <translation>Una combinación en curso puede tardar medio minuto.</translation>
+    </message>
+    <message>
         <source>If it stops, sites wait for it; nothing is lost.</source>
         <translation>Si se detiene, los centros lo esperan; no se pierde nada.</translation>
     </message>
@@ -1476,7 +1476,7 @@
         <translation>Importado de un archivo</translation>
     </message>
     <message>
-        <source>In each, every site trains once and decides once.</source>
+        <source>In each round, every site trains once and decides once.</source>
         <translation>En cada una, cada centro entrena y decide una vez.</translation>
     </message>
     <message>
@@ -1624,10 +1624,6 @@
         <translation>Se entrena con privacidad diferencial, y se gasta épsilon {most} como máximo.</translation>
     </message>
     <message>
-        <source>It keeps all that the federation needs.</source>
-        <translation>Guarda todo lo que la federación necesita.</translation>
-    </message>
-    <message>
         <source>It leaves in {left} s.</source>
         <translation>Sale en {left} s.</translation>
     </message>
@@ -1682,10 +1678,6 @@
     <message>
         <source>Its own hash</source>
         <translation>Su propio hash</translation>
-    </message>
-    <message>
-        <source>Its people decide</source>
-        <translation>Su personal decide</translation>
     </message>
     <message>
         <source>Its private key, as a PEM file without a password.</source>
@@ -1748,7 +1740,7 @@
         <translation>Claves de filas que no se leen: {keys}.</translation>
     </message>
     <message>
-        <source>Last heard</source>
+        <source>Last seen</source>
         <translation>Última señal</translation>
     </message>
     <message>
@@ -2079,7 +2071,7 @@
         <translation>Ninguna ronda empieza ni se cierra hasta que se reanude. No vence ningún plazo.</translation>
     </message>
     <message>
-        <source>No round begins or closes, and no deadline passes, until you resume it. Sites finish what they were asked, and what they send still counts.</source>
+        <source>No round begins or closes, and no deadline passes, until you resume it. Sites finish what they have begun, and what they send still counts.</source>
         <translation>Ninguna ronda empieza ni se cierra, y no vence ningún plazo, hasta que la reanude. Los centros terminan lo que se les pidió, y lo que envíen sigue contando.</translation>
     </message>
     <message>
@@ -2091,7 +2083,7 @@
         <translation>Sin resumen.</translation>
     </message>
     <message>
-        <source>Nobody can join with it any more. You can invite this site again.</source>
+        <source>Nobody can join with it any longer. You can invite this site again.</source>
         <translation>Nadie puede unirse ya con ella. Puede invitar de nuevo a este centro.</translation>
     </message>
     <message>
@@ -2321,7 +2313,7 @@
         <translation>Abra el programa para ver por qué.</translation>
     </message>
     <message>
-        <source>Other computers cannot find this one by that. Give its name in the network.</source>
+        <source>Other computers cannot find this one by that address. Give its name in the network.</source>
         <translation>Otros ordenadores no encuentran este así. Indique su nombre en la red.</translation>
     </message>
     <message>
@@ -2465,7 +2457,7 @@
         <translation>Producción</translation>
     </message>
     <message>
-        <source>Production: what comes of it is meant to be used</source>
+        <source>Production: its results are meant to be used</source>
         <translation>Producción: el resultado está destinado a usarse</translation>
     </message>
     <message>
@@ -2859,10 +2851,6 @@
         <translation>Enviando el adaptador</translation>
     </message>
     <message>
-        <source>Sends</source>
-        <translation>Envía</translation>
-    </message>
-    <message>
         <source>Sends nothing in this round</source>
         <translation>No envía nada en esta ronda</translation>
     </message>
@@ -2915,16 +2903,20 @@
         <translation>Los centros añaden ruido al entrenar. Con pocas notas se aprende poco.</translation>
     </message>
     <message>
+        <source>Sites are waiting for it. Nothing is lost: once it runs again, everything continues where it stopped.</source>
+        <translation>Los centros la esperan. No se pierde nada: cuando vuelva a funcionar, todo sigue donde estaba.</translation>
+    </message>
+    <message>
         <source>Sites asked in each round</source>
         <translation>Centros a los que pregunta cada ronda</translation>
     </message>
     <message>
-        <source>Sites call it: it stands in their invitations.</source>
-        <translation>Los centros la llaman: figura en sus invitaciones.</translation>
-    </message>
-    <message>
         <source>Sites can join while this computer is on. They find it by the address in their invitations.</source>
         <translation>Los centros pueden unirse mientras este ordenador esté encendido. Lo encuentran por la dirección de su invitación.</translation>
+    </message>
+    <message>
+        <source>Sites connect to it; their invitations name it.</source>
+        <translation>Los centros la llaman: figura en sus invitaciones.</translation>
     </message>
     <message>
         <source>Sites expected</source>
@@ -2937,10 +2929,6 @@
     <message>
         <source>Sites that are expected</source>
         <translation>Centros esperados</translation>
-    </message>
-    <message>
-        <source>Sites wait for it. Nothing is lost: once it runs again, everything goes on where it was.</source>
-        <translation>Los centros la esperan. No se pierde nada: cuando vuelva a funcionar, todo sigue donde estaba.</translation>
     </message>
     <message>
         <source>Sites wait until you serve it again. Nothing is lost: everything goes on where it was, and what they are training goes on at the sites.</source>
@@ -3119,7 +3107,7 @@
         <translation>Ejecución de prueba</translation>
     </message>
     <message>
-        <source>Test: what comes of it does not count</source>
+        <source>Test: its results are not for use</source>
         <translation>Prueba: el resultado no cuenta</translation>
     </message>
     <message>
@@ -3232,10 +3220,6 @@
         <translation>El coordinador no le deja entrar</translation>
     </message>
     <message>
-        <source>The coordinator ends what it is at…</source>
-        <translation>El coordinador termina lo que está haciendo…</translation>
-    </message>
-    <message>
         <source>The coordinator fetches exactly what you approved.</source>
         <translation>El coordinador recoge exactamente lo que usted aprobó.</translation>
     </message>
@@ -3256,16 +3240,20 @@
         <translation>El coordinador tiene que esperar</translation>
     </message>
     <message>
+        <source>The coordinator is finishing its work…</source>
+        <translation>El coordinador termina lo que está haciendo…</translation>
+    </message>
+    <message>
         <source>The coordinator is not asking for this one now. You can decide once it does.</source>
         <translation>El coordinador no lo pide ahora. Podrá decidir cuando lo pida.</translation>
     </message>
     <message>
-        <source>The coordinator refused the update</source>
-        <translation>El coordinador rechazó la actualización</translation>
+        <source>The coordinator is starting…</source>
+        <translation>El coordinador se inicia…</translation>
     </message>
     <message>
-        <source>The coordinator starts…</source>
-        <translation>El coordinador se inicia…</translation>
+        <source>The coordinator refused the update</source>
+        <translation>El coordinador rechazó la actualización</translation>
     </message>
     <message>
         <source>The coordinator will know this site by this name.</source>
@@ -3336,7 +3324,7 @@
         <translation>El adaptador final, en {notes} que ningún entrenamiento ha visto.</translation>
     </message>
     <message>
-        <source>The first round begins once all are there, and at {time} with those who are.</source>
+        <source>The first round begins once all have joined, or at {time} with those that have.</source>
         <translation>La primera ronda empieza cuando estén todos o, con los que estén, en este momento: {time}.</translation>
     </message>
     <message>
@@ -3448,11 +3436,15 @@
         <translation>La persona anfitriona de la federación</translation>
     </message>
     <message>
+        <source>The person who runs the coordinator compares six words with you by phone, then lets you in.</source>
+        <translation>Quien gestiona el coordinador compara con usted seis palabras por teléfono, y luego le deja entrar.</translation>
+    </message>
+    <message>
         <source>The program</source>
         <translation>El programa</translation>
     </message>
     <message>
-        <source>The program can stay in the tray, beside the clock: rounds go on, and you are told when a decision waits. If it closes, this site does not answer until you open it again. Your choice counts from now on; Settings can change it.</source>
+        <source>The program can stay in the tray, beside the clock: rounds go on, and you are told when a decision waits. If it closes, this site does not answer until you open it again. Your choice applies from now on; Settings can change it.</source>
         <translation>El programa puede seguir en la bandeja, junto al reloj: las rondas continúan y se le avisa cuando hay una decisión pendiente. Si se cierra, este centro no responde hasta que usted vuelva a abrirlo. Su elección vale a partir de ahora; puede cambiarla en los ajustes.</translation>
     </message>
     <message>
@@ -3511,7 +3503,7 @@
         <translation>La ronda se está cerrando</translation>
     </message>
     <message>
-        <source>The round waits for nobody else.</source>
+        <source>The round no longer waits for anyone.</source>
         <translation>La ronda no espera a nadie más.</translation>
     </message>
     <message>
@@ -3656,10 +3648,6 @@
         <translation>No se ha podido mantener despierto este ordenador: su sistema no ofrece forma de pedirlo. Configúrelo para que no se suspenda solo.</translation>
     </message>
     <message>
-        <source>This computer does not know itself by it. Right if your network leads it here: {known}.</source>
-        <translation>Este ordenador no se conoce por ese nombre. Es correcto si su red lo dirige aquí: {known}.</translation>
-    </message>
-    <message>
         <source>This computer is busy; the note is read when that is done.</source>
         <translation>Este ordenador está ocupado; la nota se lee cuando acabe.</translation>
     </message>
@@ -3670,6 +3658,10 @@
     <message>
         <source>This computer is in no network now. Connect it, or try the federation out on this computer alone.</source>
         <translation>Este ordenador no está en ninguna red. Conéctelo, o pruebe la federación solo en este ordenador.</translation>
+    </message>
+    <message>
+        <source>This computer knows itself by other addresses: {known}. This one is fine if your network leads it here.</source>
+        <translation>Este ordenador no se conoce por ese nombre. Es correcto si su red lo dirige aquí: {known}.</translation>
     </message>
     <message>
         <source>This computer only</source>
@@ -3792,7 +3784,7 @@
         <translation>Destino</translation>
     </message>
     <message>
-        <source>To let it in again, invite it once more.</source>
+        <source>To let it back in, invite it again.</source>
         <translation>Para dejarlo entrar otra vez, invítelo de nuevo.</translation>
     </message>
     <message>
@@ -3900,10 +3892,6 @@
         <translation>El entrenamiento se detiene en su paso actual, se guarda y continúa cuando usted vuelva a abrir el programa.</translation>
     </message>
     <message>
-        <source>Trains</source>
-        <translation>Entrena</translation>
-    </message>
-    <message>
         <source>Try a model</source>
         <translation>Probar un modelo</translation>
     </message>
@@ -4004,6 +3992,10 @@
         <translation>En espera</translation>
     </message>
     <message>
+        <source>Waiting for its decision</source>
+        <translation>Su personal decide</translation>
+    </message>
+    <message>
         <source>Waiting for its turn</source>
         <translation>A la espera de su turno</translation>
     </message>
@@ -4040,6 +4032,14 @@
         <translation>A la espera de la próxima ronda</translation>
     </message>
     <message>
+        <source>Waiting for the round</source>
+        <translation>Espera la ronda</translation>
+    </message>
+    <message>
+        <source>Waiting for you to confirm it</source>
+        <translation>Espera su confirmación</translation>
+    </message>
+    <message>
         <source>Waiting for your approval</source>
         <translation>A la espera de su aprobación</translation>
     </message>
@@ -4050,14 +4050,6 @@
     <message>
         <source>Waiting to be confirmed</source>
         <translation>Esperando la confirmación</translation>
-    </message>
-    <message>
-        <source>Waits for the round</source>
-        <translation>Espera la ronda</translation>
-    </message>
-    <message>
-        <source>Waits for you to confirm it</source>
-        <translation>Espera su confirmación</translation>
     </message>
     <message>
         <source>Waits until {time}</source>
@@ -4128,7 +4120,7 @@
         <translation>Lo que se probó aquí no encontró nada en este adaptador. Eso no demuestra que no haya nada.</translation>
     </message>
     <message>
-        <source>What you see below is from before.</source>
+        <source>What you see below is from before the connection was lost.</source>
         <translation>Lo que ve abajo es de antes.</translation>
     </message>
     <message>
@@ -4154,10 +4146,6 @@
     <message>
         <source>Who can reach it</source>
         <translation>Quién puede acceder</translation>
-    </message>
-    <message>
-        <source>Who runs the coordinator compares six words with you by phone, and then lets you in.</source>
-        <translation>Quien gestiona el coordinador compara con usted seis palabras por teléfono, y luego le deja entrar.</translation>
     </message>
     <message>
         <source>With an adapter, what it finds is shown here, beside the model.</source>
@@ -4316,7 +4304,7 @@
         <translation>Se está registrando su decisión.</translation>
     </message>
     <message>
-        <source>Your firewall must let sites in there.</source>
+        <source>Your firewall must let sites connect to it.</source>
         <translation>Su cortafuegos debe dejar entrar ahí a los centros.</translation>
     </message>
     <message>
@@ -5578,7 +5566,7 @@
 <context>
     <name>AppearanceCard</name>
     <message>
-        <source>Another language counts from the next start of the program.</source>
+        <source>Another language applies from the next start of the program.</source>
         <translation>Otro idioma se aplica la próxima vez que se inicie el programa.</translation>
     </message>
     <message>
@@ -6122,7 +6110,7 @@
         <translation>Lo que se escribe</translation>
     </message>
     <message>
-        <source>federation.toml, which all sites agree on, and the adapter that the first round begins with: the same files as by fedmed-desktop --new-federation. You can read the first one, and move both to a server.</source>
+        <source>federation.toml, which all sites agree on, and the adapter that the first round begins with: the same files that fedmed-desktop --new-federation writes. You can read the first one, and move both to a server.</source>
         <translation>federation.toml, lo que acuerdan todos los centros, y el adaptador con el que empieza la primera ronda: los mismos archivos que con fedmed-desktop --new-federation. Puede leer el primero, y llevar ambos a un servidor.</translation>
     </message>
 </context>
@@ -6171,7 +6159,7 @@
         <translation>Cómo transcurre</translation>
     </message>
     <message>
-        <source>It waits until you have compared six words with it by phone: nobody is in between then.</source>
+        <source>It waits until you have compared six words by phone, which shows that nobody is in between.</source>
         <translation>Espera hasta que usted haya comparado con él seis palabras por teléfono: entonces no hay nadie en medio.</translation>
     </message>
     <message>
@@ -6382,10 +6370,6 @@
 <context>
     <name>HostStoryCard</name>
     <message>
-        <source>This computer must be on, and sites must reach it, whenever a round goes on. It needs no GPU and no notes.</source>
-        <translation>Este ordenador debe estar encendido y al alcance de los centros mientras haya una ronda en curso. No necesita GPU ni notas.</translation>
-    </message>
-    <message>
         <source>What arrives here is what each site has approved: adapters, counts and scores. Never the words of notes.</source>
         <translation>Aquí llega lo que cada centro ha aprobado: adaptadores, recuentos y puntuaciones. Nunca las palabras de las notas.</translation>
     </message>
@@ -6394,7 +6378,11 @@
         <translation>Qué significa alojar</translation>
     </message>
     <message>
-        <source>You invite each site, by a line, a file or a QR code. Nobody else can come in.</source>
+        <source>While a round is running, this computer must be switched on and sites must be able to reach it. It needs no GPU and no notes.</source>
+        <translation>Este ordenador debe estar encendido y al alcance de los centros mientras haya una ronda en curso. No necesita GPU ni notas.</translation>
+    </message>
+    <message>
+        <source>You invite each site with a line of text, a file or a QR code. Nobody else can join.</source>
         <translation>Usted invita a cada centro, con una línea, un archivo o un código QR. Nadie más puede entrar.</translation>
     </message>
 </context>
@@ -6413,7 +6401,7 @@
         <translation>Atrás</translation>
     </message>
     <message>
-        <source>Decide what hospitals learn together. This computer then calls the rounds and combines.</source>
+        <source>Decide what hospitals learn together. This computer then runs the rounds and combines the updates.</source>
         <translation>Decida qué aprenden juntos los hospitales. Este ordenador convoca después las rondas y combina lo aprendido.</translation>
     </message>
     <message>
@@ -7558,7 +7546,7 @@
         <translation>Este ordenador todavía no se ha unido a ninguna federación. La página Unirse también comprueba la conexión.</translation>
     </message>
     <message>
-        <source>What you choose here is kept on this computer. It counts at once, where nothing else is said.</source>
+        <source>What you choose here is kept on this computer. It applies at once, unless it says otherwise.</source>
         <translation>Lo que elija aquí se guarda en este ordenador. Se aplica enseguida, salvo que se indique otra cosa.</translation>
     </message>
 </context>
@@ -8315,7 +8303,7 @@
         <translation>En {address} responde otro programa, no un coordinador. Compruebe la dirección y el puerto con el anfitrión.</translation>
     </message>
     <message>
-        <source>Another round has been closed meanwhile, and its adapter is the common one now. Look at it, then publish that.</source>
+        <source>Another round has closed in the meantime, so there is a newer common adapter. Look at that one, then publish it.</source>
         <translation>Entretanto se ha cerrado otra ronda y su adaptador es ahora el común. Mírelo y publique ese.</translation>
     </message>
     <message>
@@ -8687,10 +8675,6 @@
         <translation>Es para los ajustes propios de la federación: tamaño de lote {batch}, hasta {tokens} tokens por ejemplo, rango {rank}.</translation>
     </message>
     <message>
-        <source>That was more in a minute than a host can mean. Wait a minute, then go on.</source>
-        <translation>Son más órdenes en un minuto de las que un anfitrión puede querer dar. Espere un minuto y continúe.</translation>
-    </message>
-    <message>
         <source>The QR code in this picture is not an invitation&apos;s. Use the one that the host gave you.</source>
         <translation>El código QR de esta imagen no es el de una invitación. Use el que le dio el anfitrión.</translation>
     </message>
@@ -8851,7 +8835,7 @@
         <translation>La conexión con {address} se cortó enseguida. O el programa que hay allí no cifra las conexiones: compruebe la dirección con el anfitrión. O un cortafuegos cierra las conexiones que no puede inspeccionar: pida a quienes administran esta red que no inspeccionen las conexiones con esta dirección.</translation>
     </message>
     <message>
-        <source>The connection to {address} was lost before the coordinator answered. Look whether it was done, once the connection is back; asking again does no harm.</source>
+        <source>The connection to {address} was lost before the coordinator answered. Once it is back, check whether it was done; asking again does no harm.</source>
         <translation>La conexión con {address} se perdió antes de que el coordinador respondiera. Mire si se hizo, cuando vuelva la conexión; pedirlo otra vez no hace daño.</translation>
     </message>
     <message>
@@ -8995,7 +8979,7 @@
         <translation>La federación ya ha terminado.</translation>
     </message>
     <message>
-        <source>The federation has gone on meanwhile: it is at round {round}, attempt {attempt}. Look at it, then decide again.</source>
+        <source>The federation has moved on to round {round}, attempt {attempt}. Look at it, then decide again.</source>
         <translation>La federación ha avanzado entretanto: está en la ronda {round}, intento {attempt}. Mírelo y decida de nuevo.</translation>
     </message>
     <message>
@@ -9571,7 +9555,7 @@
         <translation>Hay {processes} procesos y solo {cards} GPU, y cada uno necesita una propia. Inicie torchrun con --nproc-per-node {cards}.</translation>
     </message>
     <message>
-        <source>There is a federation in {path} already. Choose another folder: nothing is written over.</source>
+        <source>There is already a federation in {path}. Choose another folder: nothing is overwritten.</source>
         <translation>Ya hay una federación en {path}. Elija otra carpeta: no se sobrescribe nada.</translation>
     </message>
     <message>
@@ -9727,6 +9711,10 @@
         <translation>Este archivo no está firmado por el remitente que indica. No se tomó nada de él. Avise al anfitrión: alguien puede haberlo modificado por el camino.</translation>
     </message>
     <message>
+        <source>This invitation is for another role: a site cannot use a host&apos;s invitation, nor a host a site&apos;s. Ask the host for the right one.</source>
+        <translation>El código de esta invitación es para otro papel: el de un anfitrión no deja entrar a ningún centro, ni el de un centro a ningún anfitrión. Pida al anfitrión una invitación del tipo correcto.</translation>
+    </message>
+    <message>
         <source>This invitation is from another coordinator (fingerprint {found}) than the one that this site joined (fingerprint {expected}). Use the data folder that belongs to it, or ask the host which is right.</source>
         <translation>Esta invitación es de un coordinador (huella {found}) distinto de aquel al que se unió este centro (huella {expected}). Use la carpeta de datos que le corresponde, o pregunte al anfitrión cuál es el correcto.</translation>
     </message>
@@ -9745,10 +9733,6 @@
     <message>
         <source>This invitation was made by a newer version of fedmed-desktop (format {found}; this one reads {known}). Install the version that the host has.</source>
         <translation>Esta invitación se hizo con una versión más reciente de fedmed-desktop (formato {found}; esta lee {known}). Instale la versión que tiene el anfitrión.</translation>
-    </message>
-    <message>
-        <source>This invitation&apos;s code is for another role: a host&apos;s lets no site in, and a site&apos;s no host. Ask the host for an invitation of the right kind.</source>
-        <translation>El código de esta invitación es para otro papel: el de un anfitrión no deja entrar a ningún centro, ni el de un centro a ningún anfitrión. Pida al anfitrión una invitación del tipo correcto.</translation>
     </message>
     <message>
         <source>This is far longer than an invitation. Paste the line that begins with fedmed: and nothing else.</source>
@@ -9811,7 +9795,7 @@
         <translation>Esta actualización está en el estado «{state}», así que ya no admite la decisión «{decision}».</translation>
     </message>
     <message>
-        <source>This was asked before on this connection, and it counts once.</source>
+        <source>This was already asked on this connection, and is done only once.</source>
         <translation>Esto ya se pidió en esta conexión y cuenta una sola vez.</translation>
     </message>
     <message>
@@ -9821,6 +9805,10 @@
     <message>
         <source>Too many wrong codes came from this address. Wait a minute, and copy the invitation whole.</source>
         <translation>Desde esta dirección llegaron demasiados códigos erróneos. Espere un minuto y copie la invitación entera.</translation>
+    </message>
+    <message>
+        <source>Too much was asked for within a minute. Wait a minute, then go on.</source>
+        <translation>Son más órdenes en un minuto de las que un anfitrión puede querer dar. Espere un minuto y continúe.</translation>
     </message>
     <message>
         <source>Training failed at step {step}: the loss is no longer a number at learning rate {rate}. Ask the coordinator&apos;s host for a smaller learning rate.</source>
@@ -10051,6 +10039,10 @@
         <translation>{path} no contiene ningún experimento. Elija una carpeta que haya escrito fedmed-desktop --lab.</translation>
     </message>
     <message>
+        <source>{path} contains other files. Choose a new folder, or an empty one.</source>
+        <translation>{path} contiene otros archivos. Elija una carpeta nueva o vacía.</translation>
+    </message>
+    <message>
         <source>{path} could not be saved: {reason}. Choose another folder or name.</source>
         <translation>{path} no se pudo guardar: {reason}. Elija otra carpeta u otro nombre.</translation>
     </message>
@@ -10081,10 +10073,6 @@
     <message>
         <source>{path} has notes of {found} sites, but {wanted} are needed. Add folders or lower --sites.</source>
         <translation>{path} tiene notas de {found} centros, pero hacen falta {wanted}. Añada carpetas o reduzca --sites.</translation>
-    </message>
-    <message>
-        <source>{path} holds other files. Choose a new folder, or an empty one.</source>
-        <translation>{path} contiene otros archivos. Elija una carpeta nueva o vacía.</translation>
     </message>
     <message>
         <source>{path} holds results of {label} with other settings. Give the method a label of its own, or choose another --out.</source>
@@ -10439,10 +10427,6 @@
         <translation>{site} ha sido revocado. Para volver a admitirlo, use --invite con este nombre.</translation>
     </message>
     <message>
-        <source>{site} has come with another key than the one whose words you compared. Compare the six words once more.</source>
-        <translation>{site} ha venido con otra clave que la de las palabras que usted comparó. Compare las seis palabras otra vez.</translation>
-    </message>
-    <message>
         <source>{site} has joined already. If it needs a new key (another computer, a lost data folder), use --rotate; to shut it out, --revoke.</source>
         <translation>{site} ya se ha unido. Si necesita una clave nueva (otro ordenador, una carpeta de datos perdida), use --rotate; para excluirlo, --revoke.</translation>
     </message>
@@ -10451,7 +10435,7 @@
         <translation>A {site} no le quedan notas de {split} ({sites} centros, semilla {seed}). Pida menos centros o más notas, aumente split.validation_share, reduzca split.ratio, o divida por otra cosa.</translation>
     </message>
     <message>
-        <source>{site} is a host of this federation, and a host is no site. Join with another data folder and an invitation of a site.</source>
+        <source>{site} is a host of this federation, not a site. To take part as a site, join with another data folder and a site&apos;s invitation.</source>
         <translation>{site} es anfitrión de esta federación, y un anfitrión no es un centro. Únase con otra carpeta de datos y una invitación de centro.</translation>
     </message>
     <message>
@@ -10463,12 +10447,16 @@
         <translation>{site} está conectado ahora mismo, así que su archivo no se usa. Deje que envíe su actualización por la conexión.</translation>
     </message>
     <message>
-        <source>{site} is no host of this federation. Ask for a host&apos;s invitation at the coordinator.</source>
+        <source>{site} is not a host of this federation. Ask for a host&apos;s invitation at the coordinator.</source>
         <translation>{site} no es anfitrión de esta federación. Pida una invitación de anfitrión en el coordinador.</translation>
     </message>
     <message>
         <source>{site} looks like {other}, which is a name in this federation already. Choose another name.</source>
         <translation>{site} se parece a {other}, que ya es un nombre en esta federación. Elija otro nombre.</translation>
+    </message>
+    <message>
+        <source>{site} now has a different key from the one whose words you compared. Compare the six words again.</source>
+        <translation>{site} ha venido con otra clave que la de las palabras que usted comparó. Compare las seis palabras otra vez.</translation>
     </message>
     <message>
         <source>{site} was not among the sites that began together, or has another key now. With secure aggregation the sites stay the same throughout. Nothing was sent in this round; ask whoever hosts the federation.</source>

@@ -433,10 +433,6 @@
         <translation>Intervalle à 95&#xa0;%</translation>
     </message>
     <message>
-        <source>A combination that runs may take half a minute.</source>
-        <translation>Une combinaison en cours peut prendre une demi-minute.</translation>
-    </message>
-    <message>
         <source>A decision waits for me</source>
         <translation>Une décision m’attend</translation>
     </message>
@@ -1149,6 +1145,10 @@
         <translation>Tout va bien&#xa0;; il n’y a rien à faire ici. Le tour continue avec d’autres sites&#xa0;: tous les sites ne sont pas sollicités à chaque tour, et un site qui arrive tard attend le suivant.</translation>
     </message>
     <message>
+        <source>Everything that the federation needs is kept there.</source>
+        <translation>Il contient tout ce dont la fédération a besoin.</translation>
+    </message>
+    <message>
         <source>Expires when the round closes</source>
         <translation>Expire à la clôture du tour</translation>
     </message>
@@ -1363,12 +1363,8 @@
         <translation>À peine protégé par la confidentialité différentielle&#xa0;: son epsilon est trop grand.</translation>
     </message>
     <message>
-        <source>Has not come yet</source>
+        <source>Has not connected yet</source>
         <translation>N’est pas encore venu</translation>
-    </message>
-    <message>
-        <source>Has sent</source>
-        <translation>A envoyé</translation>
     </message>
     <message>
         <source>Held. Nothing of this update has left.</source>
@@ -1452,6 +1448,10 @@
         <translation>Identité</translation>
     </message>
     <message>
+        <source>If it is combining updates, this may take half a minute.</source>
+        <translation>Une combinaison en cours peut prendre une demi-minute.</translation>
+    </message>
+    <message>
         <source>If it stops, sites wait for it; nothing is lost.</source>
         <translation>S’il s’arrête, les sites l’attendent&#xa0;; rien n’est perdu.</translation>
     </message>
@@ -1476,7 +1476,7 @@
         <translation>Importé d’un fichier</translation>
     </message>
     <message>
-        <source>In each, every site trains once and decides once.</source>
+        <source>In each round, every site trains once and decides once.</source>
         <translation>À chacun, chaque site entraîne et décide une fois.</translation>
     </message>
     <message>
@@ -1624,10 +1624,6 @@
         <translation>Elle est entraînée avec la confidentialité différentielle, et au plus epsilon {most} est consommé.</translation>
     </message>
     <message>
-        <source>It keeps all that the federation needs.</source>
-        <translation>Il contient tout ce dont la fédération a besoin.</translation>
-    </message>
-    <message>
         <source>It leaves in {left} s.</source>
         <translation>Départ dans {left} s.</translation>
     </message>
@@ -1682,10 +1678,6 @@
     <message>
         <source>Its own hash</source>
         <translation>Sa propre empreinte</translation>
-    </message>
-    <message>
-        <source>Its people decide</source>
-        <translation>Ses responsables décident</translation>
     </message>
     <message>
         <source>Its private key, as a PEM file without a password.</source>
@@ -1748,7 +1740,7 @@
         <translation>Clés de lignes non lues&#xa0;: {keys}.</translation>
     </message>
     <message>
-        <source>Last heard</source>
+        <source>Last seen</source>
         <translation>Dernier signe</translation>
     </message>
     <message>
@@ -2079,7 +2071,7 @@
         <translation>Aucun tour ne commence ni ne se clôt avant la reprise. Aucun délai ne court.</translation>
     </message>
     <message>
-        <source>No round begins or closes, and no deadline passes, until you resume it. Sites finish what they were asked, and what they send still counts.</source>
+        <source>No round begins or closes, and no deadline passes, until you resume it. Sites finish what they have begun, and what they send still counts.</source>
         <translation>Aucun tour ne commence ni ne se clôt, et aucun délai ne court, jusqu’à ce que vous la repreniez. Les sites finissent ce qui leur a été demandé, et ce qu’ils envoient compte toujours.</translation>
     </message>
     <message>
@@ -2091,7 +2083,7 @@
         <translation>Aucun résumé.</translation>
     </message>
     <message>
-        <source>Nobody can join with it any more. You can invite this site again.</source>
+        <source>Nobody can join with it any longer. You can invite this site again.</source>
         <translation>Plus personne ne peut l’utiliser pour participer. Vous pouvez réinviter ce site.</translation>
     </message>
     <message>
@@ -2321,7 +2313,7 @@
         <translation>Ouvrez le programme pour voir pourquoi.</translation>
     </message>
     <message>
-        <source>Other computers cannot find this one by that. Give its name in the network.</source>
+        <source>Other computers cannot find this one by that address. Give its name in the network.</source>
         <translation>Les autres ordinateurs ne trouvent pas celui-ci ainsi. Indiquez son nom sur le réseau.</translation>
     </message>
     <message>
@@ -2465,8 +2457,8 @@
         <translation>Production</translation>
     </message>
     <message>
-        <source>Production: what comes of it is meant to be used</source>
-        <translation>Production&#xa0;: le résultat est destiné à être utilisé</translation>
+        <source>Production: its results are meant to be used</source>
+        <translation>Production : le résultat est destiné à être utilisé</translation>
     </message>
     <message>
         <source>Program</source>
@@ -2859,10 +2851,6 @@
         <translation>Envoi de l’adaptateur</translation>
     </message>
     <message>
-        <source>Sends</source>
-        <translation>Envoie</translation>
-    </message>
-    <message>
         <source>Sends nothing in this round</source>
         <translation>N’envoie rien dans ce tour</translation>
     </message>
@@ -2915,16 +2903,20 @@
         <translation>Les sites ajoutent du bruit pendant l’entraînement. Avec peu de notes, peu est appris.</translation>
     </message>
     <message>
+        <source>Sites are waiting for it. Nothing is lost: once it runs again, everything continues where it stopped.</source>
+        <translation>Les sites l’attendent. Rien n’est perdu : dès qu’elle reprend, tout continue là où c’en était.</translation>
+    </message>
+    <message>
         <source>Sites asked in each round</source>
         <translation>Sites demandés à chaque tour</translation>
     </message>
     <message>
-        <source>Sites call it: it stands in their invitations.</source>
-        <translation>Les sites l’appellent&#xa0;: elle figure dans leur invitation.</translation>
-    </message>
-    <message>
         <source>Sites can join while this computer is on. They find it by the address in their invitations.</source>
         <translation>Les sites peuvent participer tant que cet ordinateur est allumé. Ils le trouvent à l’adresse de leur invitation.</translation>
+    </message>
+    <message>
+        <source>Sites connect to it; their invitations name it.</source>
+        <translation>Les sites l’appellent : elle figure dans leur invitation.</translation>
     </message>
     <message>
         <source>Sites expected</source>
@@ -2937,10 +2929,6 @@
     <message>
         <source>Sites that are expected</source>
         <translation>Sites attendus</translation>
-    </message>
-    <message>
-        <source>Sites wait for it. Nothing is lost: once it runs again, everything goes on where it was.</source>
-        <translation>Les sites l’attendent. Rien n’est perdu&#xa0;: dès qu’elle reprend, tout continue là où c’en était.</translation>
     </message>
     <message>
         <source>Sites wait until you serve it again. Nothing is lost: everything goes on where it was, and what they are training goes on at the sites.</source>
@@ -3119,8 +3107,8 @@
         <translation>Essai</translation>
     </message>
     <message>
-        <source>Test: what comes of it does not count</source>
-        <translation>Test&#xa0;: le résultat ne compte pas</translation>
+        <source>Test: its results are not for use</source>
+        <translation>Test : le résultat ne compte pas</translation>
     </message>
     <message>
         <source>That needs counts of specialties or types, which this federation does not share.</source>
@@ -3232,10 +3220,6 @@
         <translation>Le coordinateur ne vous laisse pas entrer</translation>
     </message>
     <message>
-        <source>The coordinator ends what it is at…</source>
-        <translation>Le coordinateur termine ce qu’il fait…</translation>
-    </message>
-    <message>
         <source>The coordinator fetches exactly what you approved.</source>
         <translation>Le coordinateur récupère exactement ce que vous avez approuvé.</translation>
     </message>
@@ -3256,16 +3240,20 @@
         <translation>Le coordinateur doit attendre</translation>
     </message>
     <message>
+        <source>The coordinator is finishing its work…</source>
+        <translation>Le coordinateur termine ce qu’il fait…</translation>
+    </message>
+    <message>
         <source>The coordinator is not asking for this one now. You can decide once it does.</source>
         <translation>Le coordinateur ne la demande pas en ce moment. Vous pourrez décider dès qu’il la demandera.</translation>
     </message>
     <message>
-        <source>The coordinator refused the update</source>
-        <translation>Le coordinateur a refusé la mise à jour</translation>
+        <source>The coordinator is starting…</source>
+        <translation>Le coordinateur démarre…</translation>
     </message>
     <message>
-        <source>The coordinator starts…</source>
-        <translation>Le coordinateur démarre…</translation>
+        <source>The coordinator refused the update</source>
+        <translation>Le coordinateur a refusé la mise à jour</translation>
     </message>
     <message>
         <source>The coordinator will know this site by this name.</source>
@@ -3336,7 +3324,7 @@
         <translation>L’adaptateur final, sur {notes} qu’aucun entraînement n’a vues.</translation>
     </message>
     <message>
-        <source>The first round begins once all are there, and at {time} with those who are.</source>
+        <source>The first round begins once all have joined, or at {time} with those that have.</source>
         <translation>Le premier tour commence dès que tous sont là, et à {time} avec ceux qui y sont.</translation>
     </message>
     <message>
@@ -3448,12 +3436,16 @@
         <translation>La personne qui organise la fédération</translation>
     </message>
     <message>
+        <source>The person who runs the coordinator compares six words with you by phone, then lets you in.</source>
+        <translation>La personne qui gère le coordinateur compare six mots avec vous par téléphone, puis vous laisse entrer.</translation>
+    </message>
+    <message>
         <source>The program</source>
         <translation>Le programme</translation>
     </message>
     <message>
-        <source>The program can stay in the tray, beside the clock: rounds go on, and you are told when a decision waits. If it closes, this site does not answer until you open it again. Your choice counts from now on; Settings can change it.</source>
-        <translation>Le programme peut rester près de l’horloge&#xa0;: les tours continuent et vous êtes prévenu quand une décision vous attend. S’il est fermé, ce site ne répond plus tant que vous ne le rouvrez pas. Votre choix vaut désormais&#xa0;; vous pouvez le modifier dans Paramètres.</translation>
+        <source>The program can stay in the tray, beside the clock: rounds go on, and you are told when a decision waits. If it closes, this site does not answer until you open it again. Your choice applies from now on; Settings can change it.</source>
+        <translation>Le programme peut rester près de l’horloge : les tours continuent et vous êtes prévenu quand une décision vous attend. S’il est fermé, ce site ne répond plus tant que vous ne le rouvrez pas. Votre choix vaut désormais ; vous pouvez le modifier dans Paramètres.</translation>
     </message>
     <message>
         <source>The program has a fault</source>
@@ -3511,7 +3503,7 @@
         <translation>Le tour est en train de se clore</translation>
     </message>
     <message>
-        <source>The round waits for nobody else.</source>
+        <source>The round no longer waits for anyone.</source>
         <translation>Le tour n’attend plus personne.</translation>
     </message>
     <message>
@@ -3656,10 +3648,6 @@
         <translation>Cet ordinateur n’a pas pu être maintenu éveillé&#xa0;: son système n’offre aucun moyen de le demander. Réglez-le pour qu’il ne se mette pas en veille tout seul.</translation>
     </message>
     <message>
-        <source>This computer does not know itself by it. Right if your network leads it here: {known}.</source>
-        <translation>Cet ordinateur ne se connaît pas sous ce nom. C’est correct si ce nom mène ici sur votre réseau&#xa0;: {known}.</translation>
-    </message>
-    <message>
         <source>This computer is busy; the note is read when that is done.</source>
         <translation>Cet ordinateur est occupé&#xa0;; la note sera lue ensuite.</translation>
     </message>
@@ -3670,6 +3658,10 @@
     <message>
         <source>This computer is in no network now. Connect it, or try the federation out on this computer alone.</source>
         <translation>Cet ordinateur n’est sur aucun réseau. Connectez-le, ou essayez la fédération sur cet ordinateur seul.</translation>
+    </message>
+    <message>
+        <source>This computer knows itself by other addresses: {known}. This one is fine if your network leads it here.</source>
+        <translation>Cet ordinateur ne se connaît pas sous ce nom. C’est correct si ce nom mène ici sur votre réseau : {known}.</translation>
     </message>
     <message>
         <source>This computer only</source>
@@ -3792,7 +3784,7 @@
         <translation>Destinataire</translation>
     </message>
     <message>
-        <source>To let it in again, invite it once more.</source>
+        <source>To let it back in, invite it again.</source>
         <translation>Pour le laisser revenir, invitez-le de nouveau.</translation>
     </message>
     <message>
@@ -3900,10 +3892,6 @@
         <translation>L’entraînement s’arrête au pas en cours, est enregistré, et continue quand vous rouvrez le programme.</translation>
     </message>
     <message>
-        <source>Trains</source>
-        <translation>Entraîne</translation>
-    </message>
-    <message>
         <source>Try a model</source>
         <translation>Essayer un modèle</translation>
     </message>
@@ -4004,6 +3992,10 @@
         <translation>En attente</translation>
     </message>
     <message>
+        <source>Waiting for its decision</source>
+        <translation>Ses responsables décident</translation>
+    </message>
+    <message>
         <source>Waiting for its turn</source>
         <translation>Attend son tour</translation>
     </message>
@@ -4040,6 +4032,14 @@
         <translation>En attente du prochain tour</translation>
     </message>
     <message>
+        <source>Waiting for the round</source>
+        <translation>Attend le tour</translation>
+    </message>
+    <message>
+        <source>Waiting for you to confirm it</source>
+        <translation>Attend votre confirmation</translation>
+    </message>
+    <message>
         <source>Waiting for your approval</source>
         <translation>En attente de votre approbation</translation>
     </message>
@@ -4050,14 +4050,6 @@
     <message>
         <source>Waiting to be confirmed</source>
         <translation>En attente de confirmation</translation>
-    </message>
-    <message>
-        <source>Waits for the round</source>
-        <translation>Attend le tour</translation>
-    </message>
-    <message>
-        <source>Waits for you to confirm it</source>
-        <translation>Attend votre confirmation</translation>
     </message>
     <message>
         <source>Waits until {time}</source>
@@ -4128,7 +4120,7 @@
         <translation>Ce qui a été essayé ici n’a rien trouvé dans cet adaptateur. Cela ne prouve pas qu’il n’y a rien.</translation>
     </message>
     <message>
-        <source>What you see below is from before.</source>
+        <source>What you see below is from before the connection was lost.</source>
         <translation>Ce qui figure ci-dessous date d’avant.</translation>
     </message>
     <message>
@@ -4154,10 +4146,6 @@
     <message>
         <source>Who can reach it</source>
         <translation>Qui peut y accéder</translation>
-    </message>
-    <message>
-        <source>Who runs the coordinator compares six words with you by phone, and then lets you in.</source>
-        <translation>La personne qui gère le coordinateur compare six mots avec vous par téléphone, puis vous laisse entrer.</translation>
     </message>
     <message>
         <source>With an adapter, what it finds is shown here, beside the model.</source>
@@ -4316,7 +4304,7 @@
         <translation>Votre décision est en cours d’enregistrement.</translation>
     </message>
     <message>
-        <source>Your firewall must let sites in there.</source>
+        <source>Your firewall must let sites connect to it.</source>
         <translation>Votre pare-feu doit y laisser entrer les sites.</translation>
     </message>
     <message>
@@ -5578,7 +5566,7 @@
 <context>
     <name>AppearanceCard</name>
     <message>
-        <source>Another language counts from the next start of the program.</source>
+        <source>Another language applies from the next start of the program.</source>
         <translation>Une autre langue s’applique au prochain démarrage du programme.</translation>
     </message>
     <message>
@@ -6122,8 +6110,8 @@
         <translation>Ce qui est écrit</translation>
     </message>
     <message>
-        <source>federation.toml, which all sites agree on, and the adapter that the first round begins with: the same files as by fedmed-desktop --new-federation. You can read the first one, and move both to a server.</source>
-        <translation>federation.toml, sur lequel tous les sites s’accordent, et l’adaptateur par lequel commence le premier tour&#xa0;: les mêmes fichiers qu’avec fedmed-desktop --new-federation. Vous pouvez lire le premier, et déplacer les deux sur un serveur.</translation>
+        <source>federation.toml, which all sites agree on, and the adapter that the first round begins with: the same files that fedmed-desktop --new-federation writes. You can read the first one, and move both to a server.</source>
+        <translation>federation.toml, sur lequel tous les sites s’accordent, et l’adaptateur par lequel commence le premier tour : les mêmes fichiers qu’avec fedmed-desktop --new-federation. Vous pouvez lire le premier, et déplacer les deux sur un serveur.</translation>
     </message>
 </context>
 <context>
@@ -6171,8 +6159,8 @@
         <translation>Déroulement</translation>
     </message>
     <message>
-        <source>It waits until you have compared six words with it by phone: nobody is in between then.</source>
-        <translation>Il attend que vous ayez comparé six mots avec lui par téléphone&#xa0;: ainsi, personne ne peut s’interposer.</translation>
+        <source>It waits until you have compared six words by phone, which shows that nobody is in between.</source>
+        <translation>Il attend que vous ayez comparé six mots avec lui par téléphone : ainsi, personne ne peut s’interposer.</translation>
     </message>
     <message>
         <source>Language model</source>
@@ -6382,10 +6370,6 @@
 <context>
     <name>HostStoryCard</name>
     <message>
-        <source>This computer must be on, and sites must reach it, whenever a round goes on. It needs no GPU and no notes.</source>
-        <translation>Cet ordinateur doit être allumé et accessible aux sites tant qu’un tour est en cours. Il ne lui faut ni GPU ni notes.</translation>
-    </message>
-    <message>
         <source>What arrives here is what each site has approved: adapters, counts and scores. Never the words of notes.</source>
         <translation>Il n’arrive ici que ce que chaque site a approuvé&#xa0;: adaptateurs, nombres et scores. Jamais les mots des notes.</translation>
     </message>
@@ -6394,7 +6378,11 @@
         <translation>Ce que signifie héberger</translation>
     </message>
     <message>
-        <source>You invite each site, by a line, a file or a QR code. Nobody else can come in.</source>
+        <source>While a round is running, this computer must be switched on and sites must be able to reach it. It needs no GPU and no notes.</source>
+        <translation>Cet ordinateur doit être allumé et accessible aux sites tant qu’un tour est en cours. Il ne lui faut ni GPU ni notes.</translation>
+    </message>
+    <message>
+        <source>You invite each site with a line of text, a file or a QR code. Nobody else can join.</source>
         <translation>Vous invitez chaque site, par une ligne, un fichier ou un code QR. Personne d’autre ne peut entrer.</translation>
     </message>
 </context>
@@ -6413,7 +6401,7 @@
         <translation>Retour</translation>
     </message>
     <message>
-        <source>Decide what hospitals learn together. This computer then calls the rounds and combines.</source>
+        <source>Decide what hospitals learn together. This computer then runs the rounds and combines the updates.</source>
         <translation>Décidez de ce que les hôpitaux apprennent ensemble. Cet ordinateur lance ensuite les tours et combine.</translation>
     </message>
     <message>
@@ -7558,7 +7546,7 @@
         <translation>Cet ordinateur n’a pas encore rejoint de fédération. «&#xa0;Rejoindre&#xa0;» vérifie aussi la connexion.</translation>
     </message>
     <message>
-        <source>What you choose here is kept on this computer. It counts at once, where nothing else is said.</source>
+        <source>What you choose here is kept on this computer. It applies at once, unless it says otherwise.</source>
         <translation>Ce que vous choisissez ici reste sur cet ordinateur. Cela prend effet aussitôt, sauf mention contraire.</translation>
     </message>
 </context>
@@ -8315,7 +8303,7 @@
         <translation>Un autre programme répond à {address}, pas un coordinateur. Vérifiez l’adresse et le port avec l’organisateur.</translation>
     </message>
     <message>
-        <source>Another round has been closed meanwhile, and its adapter is the common one now. Look at it, then publish that.</source>
+        <source>Another round has closed in the meantime, so there is a newer common adapter. Look at that one, then publish it.</source>
         <translation>Un autre tour a été clos entre-temps, et son adaptateur est maintenant l’adaptateur commun. Regardez-le, puis publiez celui-là.</translation>
     </message>
     <message>
@@ -8687,10 +8675,6 @@
         <translation>C’est pour les réglages de la fédération&#xa0;: lots de {batch}, jusqu’à {tokens} tokens par exemple, rang {rank}.</translation>
     </message>
     <message>
-        <source>That was more in a minute than a host can mean. Wait a minute, then go on.</source>
-        <translation>Il y a eu plus de demandes en une minute qu’un organisateur ne peut en faire. Attendez une minute, puis continuez.</translation>
-    </message>
-    <message>
         <source>The QR code in this picture is not an invitation&apos;s. Use the one that the host gave you.</source>
         <translation>Le code QR de cette image n’est pas celui d’une invitation. Utilisez celui que l’organisateur vous a donné.</translation>
     </message>
@@ -8851,8 +8835,8 @@
         <translation>La connexion à {address} a été coupée aussitôt. Ou bien le programme qui s’y trouve ne chiffre pas les connexions&#xa0;: vérifiez l’adresse avec l’organisateur. Ou bien un pare-feu ferme les connexions qu’il ne peut pas inspecter&#xa0;: demandez aux responsables de ce réseau de ne pas inspecter les connexions vers cette adresse.</translation>
     </message>
     <message>
-        <source>The connection to {address} was lost before the coordinator answered. Look whether it was done, once the connection is back; asking again does no harm.</source>
-        <translation>La connexion à {address} a été perdue avant la réponse du coordinateur. Regardez si c’est fait, une fois la connexion rétablie&#xa0;; redemander ne nuit pas.</translation>
+        <source>The connection to {address} was lost before the coordinator answered. Once it is back, check whether it was done; asking again does no harm.</source>
+        <translation>La connexion à {address} a été perdue avant la réponse du coordinateur. Regardez si c’est fait, une fois la connexion rétablie ; redemander ne nuit pas.</translation>
     </message>
     <message>
         <source>The control variate does not have the adapter&apos;s modules and ranks. Start a new federation with the same rank for all sites.</source>
@@ -8995,8 +8979,8 @@
         <translation>La fédération est déjà terminée.</translation>
     </message>
     <message>
-        <source>The federation has gone on meanwhile: it is at round {round}, attempt {attempt}. Look at it, then decide again.</source>
-        <translation>La fédération a avancé entre-temps&#xa0;: elle en est au tour {round}, tentative {attempt}. Regardez, puis décidez de nouveau.</translation>
+        <source>The federation has moved on to round {round}, attempt {attempt}. Look at it, then decide again.</source>
+        <translation>La fédération a avancé entre-temps : elle en est au tour {round}, tentative {attempt}. Regardez, puis décidez de nouveau.</translation>
     </message>
     <message>
         <source>The federation is not paused.</source>
@@ -9571,8 +9555,8 @@
         <translation>Il y a {processes} processus et seulement {cards} GPU, et chacun a besoin du sien. Démarrez torchrun avec --nproc-per-node {cards}.</translation>
     </message>
     <message>
-        <source>There is a federation in {path} already. Choose another folder: nothing is written over.</source>
-        <translation>Il y a déjà une fédération dans {path}. Choisissez un autre dossier&#xa0;: rien n’est écrasé.</translation>
+        <source>There is already a federation in {path}. Choose another folder: nothing is overwritten.</source>
+        <translation>Il y a déjà une fédération dans {path}. Choisissez un autre dossier : rien n’est écrasé.</translation>
     </message>
     <message>
         <source>There is hardly enough memory for the program alone. The demonstration may work; to train, use a computer with more memory.</source>
@@ -9727,6 +9711,10 @@
         <translation>Ce fichier n’est pas signé par l’expéditeur qu’il indique. Rien n’en a été repris. Prévenez l’organisateur&#xa0;: quelqu’un l’a peut-être modifié en chemin.</translation>
     </message>
     <message>
+        <source>This invitation is for another role: a site cannot use a host&apos;s invitation, nor a host a site&apos;s. Ask the host for the right one.</source>
+        <translation>Le code de cette invitation est pour un autre rôle : celui d’un organisateur ne laisse entrer aucun site, et celui d’un site aucun organisateur. Demandez à l’organisateur la bonne sorte d’invitation.</translation>
+    </message>
+    <message>
         <source>This invitation is from another coordinator (fingerprint {found}) than the one that this site joined (fingerprint {expected}). Use the data folder that belongs to it, or ask the host which is right.</source>
         <translation>Cette invitation vient d’un autre coordinateur (empreinte {found}) que celui que ce site a rejoint (empreinte {expected}). Utilisez le dossier de données qui lui correspond, ou demandez à l’organisateur lequel est le bon.</translation>
     </message>
@@ -9745,10 +9733,6 @@
     <message>
         <source>This invitation was made by a newer version of fedmed-desktop (format {found}; this one reads {known}). Install the version that the host has.</source>
         <translation>Cette invitation a été faite par une version plus récente de fedmed-desktop (format {found}&#xa0;; celle-ci lit {known}). Installez la version de l’organisateur.</translation>
-    </message>
-    <message>
-        <source>This invitation&apos;s code is for another role: a host&apos;s lets no site in, and a site&apos;s no host. Ask the host for an invitation of the right kind.</source>
-        <translation>Le code de cette invitation est pour un autre rôle&#xa0;: celui d’un organisateur ne laisse entrer aucun site, et celui d’un site aucun organisateur. Demandez à l’organisateur la bonne sorte d’invitation.</translation>
     </message>
     <message>
         <source>This is far longer than an invitation. Paste the line that begins with fedmed: and nothing else.</source>
@@ -9811,7 +9795,7 @@
         <translation>Cette mise à jour est dans l’état «&#xa0;{state}&#xa0;»&#xa0;; la décision «&#xa0;{decision}&#xa0;» n’est donc plus possible.</translation>
     </message>
     <message>
-        <source>This was asked before on this connection, and it counts once.</source>
+        <source>This was already asked on this connection, and is done only once.</source>
         <translation>Cela a déjà été demandé sur cette connexion, et ne compte qu’une fois.</translation>
     </message>
     <message>
@@ -9821,6 +9805,10 @@
     <message>
         <source>Too many wrong codes came from this address. Wait a minute, and copy the invitation whole.</source>
         <translation>Trop de codes faux sont venus de cette adresse. Attendez une minute, et copiez l’invitation en entier.</translation>
+    </message>
+    <message>
+        <source>Too much was asked for within a minute. Wait a minute, then go on.</source>
+        <translation>Il y a eu plus de demandes en une minute qu’un organisateur ne peut en faire. Attendez une minute, puis continuez.</translation>
     </message>
     <message>
         <source>Training failed at step {step}: the loss is no longer a number at learning rate {rate}. Ask the coordinator&apos;s host for a smaller learning rate.</source>
@@ -10051,6 +10039,10 @@
         <translation>{path} ne contient pas d’expérience. Choisissez un dossier écrit par fedmed-desktop --lab.</translation>
     </message>
     <message>
+        <source>{path} contains other files. Choose a new folder, or an empty one.</source>
+        <translation>{path} contient d’autres fichiers. Choisissez un dossier nouveau ou vide.</translation>
+    </message>
+    <message>
         <source>{path} could not be saved: {reason}. Choose another folder or name.</source>
         <translation>{path} n’a pas pu être enregistré&#xa0;: {reason}. Choisissez un autre dossier ou un autre nom.</translation>
     </message>
@@ -10081,10 +10073,6 @@
     <message>
         <source>{path} has notes of {found} sites, but {wanted} are needed. Add folders or lower --sites.</source>
         <translation>{path} a des notes de {found} sites, mais il en faut {wanted}. Ajoutez des dossiers ou baissez --sites.</translation>
-    </message>
-    <message>
-        <source>{path} holds other files. Choose a new folder, or an empty one.</source>
-        <translation>{path} contient d’autres fichiers. Choisissez un dossier nouveau ou vide.</translation>
     </message>
     <message>
         <source>{path} holds results of {label} with other settings. Give the method a label of its own, or choose another --out.</source>
@@ -10439,10 +10427,6 @@
         <translation>{site} a été révoqué. Pour l’admettre à nouveau, utilisez --invite avec ce nom.</translation>
     </message>
     <message>
-        <source>{site} has come with another key than the one whose words you compared. Compare the six words once more.</source>
-        <translation>{site} est venu avec une autre clé que celle dont vous avez comparé les mots. Comparez les six mots encore une fois.</translation>
-    </message>
-    <message>
         <source>{site} has joined already. If it needs a new key (another computer, a lost data folder), use --rotate; to shut it out, --revoke.</source>
         <translation>{site} a déjà rejoint la fédération. S’il lui faut une nouvelle clé (un autre ordinateur, un dossier de données perdu), utilisez --rotate&#xa0;; pour l’exclure, --revoke.</translation>
     </message>
@@ -10451,7 +10435,7 @@
         <translation>{site} n’a plus de notes «&#xa0;{split}&#xa0;» ({sites} sites, graine {seed}). Demandez moins de sites ou plus de notes, augmentez split.validation_share, baissez split.ratio, ou répartissez selon autre chose.</translation>
     </message>
     <message>
-        <source>{site} is a host of this federation, and a host is no site. Join with another data folder and an invitation of a site.</source>
+        <source>{site} is a host of this federation, not a site. To take part as a site, join with another data folder and a site&apos;s invitation.</source>
         <translation>{site} est organisateur de cette fédération, et un organisateur n’est pas un site. Rejoignez-la avec un autre dossier de données et une invitation de site.</translation>
     </message>
     <message>
@@ -10463,12 +10447,16 @@
         <translation>{site} est connecté en ce moment&#xa0;; son fichier n’est donc pas utilisé. Laissez-le envoyer sa mise à jour par la connexion.</translation>
     </message>
     <message>
-        <source>{site} is no host of this federation. Ask for a host&apos;s invitation at the coordinator.</source>
+        <source>{site} is not a host of this federation. Ask for a host&apos;s invitation at the coordinator.</source>
         <translation>{site} n’est pas organisateur de cette fédération. Demandez une invitation d’organisateur chez le coordinateur.</translation>
     </message>
     <message>
         <source>{site} looks like {other}, which is a name in this federation already. Choose another name.</source>
         <translation>{site} ressemble à {other}, un nom qui existe déjà dans cette fédération. Choisissez un autre nom.</translation>
+    </message>
+    <message>
+        <source>{site} now has a different key from the one whose words you compared. Compare the six words again.</source>
+        <translation>{site} est venu avec une autre clé que celle dont vous avez comparé les mots. Comparez les six mots encore une fois.</translation>
     </message>
     <message>
         <source>{site} was not among the sites that began together, or has another key now. With secure aggregation the sites stay the same throughout. Nothing was sent in this round; ask whoever hosts the federation.</source>

@@ -251,7 +251,7 @@ def test_that_a_taken_port_and_a_taken_folder_are_told_beside_their_fields(
             lambda: form.fields["port"].verdict.state == "wrong" and form.fields["folder"].verdict.state == "wrong"
         )
     assert "used by another program" in form.fields["port"].sentence()
-    assert "is a federation in" in form.fields["folder"].sentence()
+    assert "already a federation in" in form.fields["folder"].sentence()
     assert not page(one).found.isEnabled() and "not right yet" in words(page(one))
     one.click(page(one).back)
     assert one.window.rounds.isVisible() and one.program.settings.values.hosted is None

@@ -84,7 +84,7 @@ def test_that_a_form_with_usual_values_is_right_and_an_empty_one_says_nothing_is
         ("keep", "-1", "whole number from 0"),
         ("address", "https://federation.example.org", "without a port"),
         ("address", "federation.example.org:8765", "without a port"),
-        ("address", "localhost", "cannot find this one by that"),
+        ("address", "localhost", "cannot find this one by that address"),
         ("tasks", frozenset(), "at least one"),
         ("tasks", frozenset({"text", "entities"}), "goes with nothing else"),
     ],
@@ -194,11 +194,11 @@ def test_that_a_folder_is_new_or_empty(tmp_path: Path) -> None:
     assert look_at_folder(str(tmp_path / "a" / "b")).state == "right"
     assert look_at_folder(str(tmp_path)).state == "right"
     (tmp_path / "note.txt").write_text("x", "utf-8")
-    assert "holds other files" in look_at_folder(str(tmp_path)).sentence
-    assert "holds other files" in look_at_folder(str(tmp_path / "note.txt")).sentence
+    assert "contains other files" in look_at_folder(str(tmp_path)).sentence
+    assert "contains other files" in look_at_folder(str(tmp_path / "note.txt")).sentence
     assert "Nothing can be written" in look_at_folder(str(tmp_path / "note.txt" / "deeper")).sentence
     (tmp_path / "federation.toml").write_text("", "utf-8")
-    assert "is a federation" in look_at_folder(str(tmp_path)).sentence
+    assert "already a federation" in look_at_folder(str(tmp_path)).sentence
 
 
 def test_that_the_same_files_come_of_it_as_of_new_federation(tmp_path: Path, tiny_model: Path) -> None:

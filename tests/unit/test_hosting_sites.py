@@ -52,13 +52,13 @@ def test_that_a_connection_that_is_not_there_comes_before_all_else() -> None:
 
 
 def test_that_a_line_has_progress_connection_rank_score_and_when_the_site_was_heard() -> None:
-    assert line(SITES[0], NOW).texts[:5] == ("Harbour Clinic", "Has sent", "Yes", "16", "55 → 66 of 100")
+    assert line(SITES[0], NOW).texts[:5] == ("Harbour Clinic", "Sent", "Yes", "16", "55 → 66 of 100")
     assert line(SITES[0], NOW).texts[5] == "now"
     away = line(SITES[4], NOW)
     assert away.texts[1:4] == ("Offline", "No", "8") and ":" in away.texts[5]
     assert "no progress for 12 min" in line(SITES[3], NOW).texts[1]
     fresh = line(site("New", word=None, connected=False, rank=None), NOW)
-    assert fresh.texts == ("New", "Has not come yet", "No", "–", "–", "–")
+    assert fresh.texts == ("New", "Has not connected yet", "No", "–", "–", "–")
     unscored = result(0.1, 0.2).model_copy(update={"score_before": None, "score_after": None})
     assert line(site("X", result=unscored), NOW).texts[4] == "loss 1.07"
 

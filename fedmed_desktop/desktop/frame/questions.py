@@ -16,8 +16,8 @@ def about_staying() -> Words:
         tr("Keep taking part while the window is closed?"),
         tr(
             "The program can stay in the tray, beside the clock: rounds go on, and you are told when a decision waits. "
-            "If it closes, this site does not answer until you open it again. Your choice counts from now on; Settings "
-            "can change it."
+            "If it closes, this site does not answer until you open it again. Your choice applies from now on; "
+            "Settings can change it."
         ),
         tr("Stay in the tray"),
         tr("Keep the window open"),

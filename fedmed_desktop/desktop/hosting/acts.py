@@ -43,7 +43,7 @@ def question(wish: Wish, seen: Overview) -> Words | None:
                 tr("Pause the federation?"),
                 tr(
                     "No round begins or closes, and no deadline passes, until you resume it. Sites finish what they "
-                    "were asked, and what they send still counts."
+                    "have begun, and what they send still counts."
                 ),
                 tr("Pause"),
                 tr("Let it go on"),
@@ -96,7 +96,7 @@ def about_removal(name: str, site: SiteRow | None) -> Words:
     if site is None:
         return Words(
             tr("Take back the invitation of {site}?").format(site=name),
-            tr("Nobody can join with it any more. You can invite this site again."),
+            tr("Nobody can join with it any longer. You can invite this site again."),
             tr("Take it back"),
             tr("Leave it"),
         )
@@ -104,7 +104,7 @@ def about_removal(name: str, site: SiteRow | None) -> Words:
         tr("Remove {site}?").format(site=name),
         together(
             tr("Its connection ends, and no round waits for it any more. What it has sent before still counts."),
-            tr("To let it in again, invite it once more."),
+            tr("To let it back in, invite it again."),
         ),
         tr("Remove the site"),
         tr("Keep it"),
@@ -159,6 +159,6 @@ def done(wish: Wish) -> str:
         case "revoke":
             return tr("{site} can no longer take part.").format(site=wish.site)
         case "close":
-            return tr("The round waits for nobody else.")
+            return tr("The round no longer waits for anyone.")
         case _:
             return ""

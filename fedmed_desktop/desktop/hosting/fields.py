@@ -36,7 +36,7 @@ def _of_what() -> dict[FieldName, Field]:
 
 def _of_how() -> dict[FieldName, Field]:
     return {
-        "rounds": Field(tr("Rounds"), tr("In each, every site trains once and decides once.")),
+        "rounds": Field(tr("Rounds"), tr("In each round, every site trains once and decides once.")),
         "hours": Field(tr("Hours that a round may take"), tr("Then it closes, if enough sites have sent.")),
         "sites": Field(tr("Sites that are expected"), tr("The first round begins once this many have joined.")),
         "quorum": Field(tr("Sites that a round needs"), tr("A round needs updates from at least this many sites.")),
@@ -75,12 +75,12 @@ def fields_of_training() -> dict[FieldName, Field]:
 def _of_where() -> dict[FieldName, Field]:
     return {
         "address": Field(
-            tr("Address of this computer"), tr("Sites call it: it stands in their invitations."),
+            tr("Address of this computer"), tr("Sites connect to it; their invitations name it."),
             "federation.example.org",
         ),
-        "port": Field(tr("Port"), tr("Your firewall must let sites in there.")),
+        "port": Field(tr("Port"), tr("Your firewall must let sites connect to it.")),
         "folder": Field(
-            tr("Folder of the federation"), tr("It keeps all that the federation needs."), browse="folder"
+            tr("Folder of the federation"), tr("Everything that the federation needs is kept there."), browse="folder"
         ),
     }  # fmt: skip
 

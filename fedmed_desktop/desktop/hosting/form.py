@@ -33,8 +33,8 @@ REACHES: Final = {
     "here": later("Only this computer, to try it out"),
 }
 ENVIRONMENTS: Final = {
-    "test": later("Test: what comes of it does not count"),
-    "production": later("Production: what comes of it is meant to be used"),
+    "test": later("Test: its results are not for use"),
+    "production": later("Production: its results are meant to be used"),
 }
 UNITS: Final = {
     "patient": later("Each patient"),

@@ -114,7 +114,7 @@ class FormPanel(Spaced):
         self.rare, self.rare_places = Folded(self.tr("Advanced")), Folded(self.tr("Advanced"))
         how.add(self.rare)
         words = Below(
-            self.tr("It waits until you have compared six words with it by phone: nobody is in between then.")
+            self.tr("It waits until you have compared six words by phone, which shows that nobody is in between.")
         )
         confirm = column_of(self.confirm, words, spacing=4)
         where = _card(

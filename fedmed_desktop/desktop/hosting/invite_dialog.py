@@ -38,7 +38,6 @@ class InviteDialog(FittedDialog):
             self.tr("Name of the site"), self.tr("All numbers of this site stand under it."), self.tr("Mercy General")
         )
         self.name.fill(name)
-        self.name.setVisible(not name)
         self.setMinimumWidth(theme.px(520))
         self.valid = NamedChoice(self.tr("It can be used for"), VALID_DAYS)
         self.banner = Banner()
@@ -51,6 +50,7 @@ class InviteDialog(FittedDialog):
         self.done_ = self.closing_button()
         for widget in (*self._asked, self.banner, self.shown, box):
             self.column.addWidget(widget)
+        self.name.setVisible(not name)
         self.column.addWidget(self.done_, 0, Qt.AlignmentFlag.AlignRight)
         self._box = box
         self.shown.hide()

@@ -217,8 +217,12 @@ def _address(form: HostForm, known: tuple[str, ...] | None) -> Verdict:
     if "/" in typed or " " in typed or not is_address(replace(form, address=typed, port=port, public_port="").public):
         return Verdict("wrong", tr("A name or an address without a port, such as federation.example.org or 10.0.0.12."))
     if typed.lower() in _NOBODYS:
-        return Verdict("wrong", tr("Other computers cannot find this one by that. Give its name in the network."))
+        return Verdict(
+            "wrong", tr("Other computers cannot find this one by that address. Give its name in the network.")
+        )
     if known and typed.lower() not in map(str.lower, known):
-        told_of = tr("This computer does not know itself by it. Right if your network leads it here: {known}.")
+        told_of = tr(
+            "This computer knows itself by other addresses: {known}. This one is fine if your network leads it here."
+        )
         return Verdict("right", told_of.format(known=", ".join(known[:3])), warns=True)
     return Verdict("right")

@@ -326,7 +326,9 @@ class HostingPage(PageBase):
         if self.hosted is None:
             self.title.setText(self.tr("Host a federation"))
             self.sentence.setText(
-                self.tr("Decide what hospitals learn together. This computer then calls the rounds and combines.")
+                self.tr(
+                    "Decide what hospitals learn together. This computer then runs the rounds and combines the updates."
+                )
             )
             self._weigh()
             return

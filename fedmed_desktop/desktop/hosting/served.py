@@ -23,10 +23,12 @@ def verdict(hosted: Hosted, state: State, fault: str = "") -> Verdict:
     """`fault`: what the coordinator said last where it ended by itself, or why it could not be started."""
     match state:
         case "starting":
-            return Verdict(tr("The coordinator starts…"), "dim", tr("This takes some seconds."))
+            return Verdict(tr("The coordinator is starting…"), "dim", tr("This takes some seconds."))
         case "stopping":
             return Verdict(
-                tr("The coordinator ends what it is at…"), "dim", tr("A combination that runs may take half a minute.")
+                tr("The coordinator is finishing its work…"),
+                "dim",
+                tr("If it is combining updates, this may take half a minute."),
             )
         case "serving" if hosted.network:
             return Verdict(
@@ -47,7 +49,10 @@ def verdict(hosted: Hosted, state: State, fault: str = "") -> Verdict:
             return Verdict(
                 tr("The federation is not served now"),
                 "warn",
-                tr("Sites wait for it. Nothing is lost: once it runs again, everything goes on where it was."),
+                tr(
+                    "Sites are waiting for it. Nothing is lost: once it runs again, everything continues where it "
+                    "stopped."
+                ),
             )
 
 

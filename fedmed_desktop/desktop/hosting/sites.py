@@ -15,19 +15,19 @@ from ..work.judgement import change_of_hundred
 Connection = Literal["connecting", "connected", "lost", "refused", "waiting"]
 
 COLUMNS: Final = (
-    later("Site"), later("In this round"), later("Connected"), later("Rank"), later("Score"), later("Last heard"),
+    later("Site"), later("In this round"), later("Connected"), later("Rank"), later("Score"), later("Last seen"),
 )  # fmt: skip
 INVITED: Final = (later("Invited"), later("Can join until"))
 
 # Drawing, tone and words of a site's progress.
 _WORDS: Final[dict[SiteWord, tuple[str, str, str]]] = {
-    "waiting": ("clock", "dim", later("Waits for the round")),
+    "waiting": ("clock", "dim", later("Waiting for the round")),
     "not_asked": ("clock", "dim", later("Not asked in this round")),
-    "training": ("refresh", "accent", later("Trains")),
+    "training": ("refresh", "accent", later("Training")),
     "paused": ("pause", "dim", later("Paused at the site")),
-    "approval": ("approvals", "accent", later("Its people decide")),
-    "sending": ("upload", "accent", later("Sends")),
-    "sent": ("check", "ok", later("Has sent")),
+    "approval": ("approvals", "accent", later("Waiting for its decision")),
+    "sending": ("upload", "accent", later("Sending")),
+    "sent": ("check", "ok", later("Sent")),
     "kept": ("lock", "dim", later("Sends nothing in this round")),
     "missing": ("warning", "warn", later("Did not answer in time")),
     "offline": ("offline", "warn", later("Offline")),
@@ -60,10 +60,10 @@ def verdict(seen: Overview | None, connection: Connection, now: datetime, proble
         return Told(
             tr("Waiting to be confirmed"),
             "dim",
-            tr("Who runs the coordinator compares six words with you by phone, and then lets you in."),
+            tr("The person who runs the coordinator compares six words with you by phone, then lets you in."),
         )
     if connection == "lost" or (seen is None and problem):
-        old = tr("What you see below is from before.") if seen else ""
+        old = tr("What you see below is from before the connection was lost.") if seen else ""
         tries = tr("The program keeps trying.")
         return Told(tr("No connection to the coordinator"), "warn", together(problem, old, tries))
     if seen is None:
@@ -112,7 +112,7 @@ def _gathering(seen: Overview, now: datetime) -> Told:
     if not joined:
         return Told(tr("Waiting for the first site"), "dim", together(tr("Invite the sites."), begins))
     if seen.joins_until:
-        begins = tr("The first round begins once all are there, and at {time} with those who are.")
+        begins = tr("The first round begins once all have joined, or at {time} with those that have.")
         begins = begins.format(time=clock(seen.joins_until, now))
     words = tr("{joined} of {expected} sites have joined").format(joined=joined, expected=seen.expected)
     return Told(words, "dim", begins)
@@ -152,11 +152,11 @@ def line(site: SiteRow, now: datetime) -> Line:
 
 def _progress(site: SiteRow, now: datetime) -> tuple[str, str, str]:
     if site.state == "waiting":
-        return "warning", "warn", tr("Waits for you to confirm it")
+        return "warning", "warn", tr("Waiting for you to confirm it")
     if site.state == "revoked":
         return "cross", "dim", tr("Removed")
     if site.word is None:
-        return "clock", "dim", tr("Has not come yet")
+        return "clock", "dim", tr("Has not connected yet")
     drawing, tone, words = _WORDS[site.word]
     if site.quiet_since is None:
         return drawing, tone, tr(words)

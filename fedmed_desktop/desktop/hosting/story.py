@@ -19,14 +19,14 @@ class HostStoryCard(Card):
                 "device",
                 "accent",
                 self.tr(
-                    "This computer must be on, and sites must reach it, whenever a round goes on. It needs no GPU "
-                    "and no notes."
+                    "While a round is running, this computer must be switched on and sites must be able to reach it. "
+                    "It needs no GPU and no notes."
                 ),
             ),
             (
                 "people",
                 "dim",
-                self.tr("You invite each site, by a line, a file or a QR code. Nobody else can come in."),
+                self.tr("You invite each site with a line of text, a file or a QR code. Nobody else can join."),
             ),
             (
                 "lock",
@@ -53,8 +53,8 @@ class FilesCard(Card):
             Sentence(
                 self.tr(
                     "federation.toml, which all sites agree on, and the adapter that the first round begins with: the "
-                    "same files as by fedmed-desktop --new-federation. You can read the first one, and move both to a "
-                    "server."
+                    "same files that fedmed-desktop --new-federation writes. You can read the first one, and move both "
+                    "to a server."
                 ),
                 "ink",
             )

@@ -76,7 +76,7 @@ class AppearanceCard(SettingsCard):
         self.scale = self.add_choice(self.tr("Size of text"), self._scales(1.0), "1.0")
         self.add(Caption(self.tr("Larger and smaller by Ctrl and +, Ctrl and -."), wrap=True))
         self.language = self.add_choice(self.tr("Language"), self._languages(), SYSTEM)
-        self.add(Caption(self.tr("Another language counts from the next start of the program."), wrap=True))
+        self.add(Caption(self.tr("Another language applies from the next start of the program."), wrap=True))
         self.appearance.chosen.connect(self._choose)
         self.language.chosen.connect(self._speak)
         self.scale.chosen.connect(self._scale)

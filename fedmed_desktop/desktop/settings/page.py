@@ -67,7 +67,7 @@ class SettingsPage(PageBase):
         head = QVBoxLayout()
         head.setSpacing(4)
         head.addWidget(Heading(self.tr("Settings")))
-        text = self.tr("What you choose here is kept on this computer. It counts at once, where nothing else is said.")
+        text = self.tr("What you choose here is kept on this computer. It applies at once, unless it says otherwise.")
         head.addWidget(Sentence(text))
         self.column.content.addLayout(head)
         self.add(self.banner)
