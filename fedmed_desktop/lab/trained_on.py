@@ -34,6 +34,6 @@ def _asked(plan: Plan, given: Given) -> Plan:
         start=given.start.sha256,
         frozen=given.frozen.sha256 if given.frozen else None,
         rank=max(given.start.ranks.values()),
-        training=plan.training,
+        training=plan.training.model_copy(update={"schedule": "round"}),  # no round of a federation, none of its rate
         seed=plan.seed,
     )

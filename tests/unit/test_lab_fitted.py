@@ -89,6 +89,16 @@ def test_that_each_site_takes_the_share_of_its_own_that_its_validation_notes_ask
     assert model.last()[1] == common, "strangers get the common adapter as it is"
 
 
+def test_that_a_site_fits_the_model_of_a_federation_with_one_learning_rate_schedule(tmp_path: Path) -> None:
+    engine = Arithmetic(tmp_path, {"A": 1.0, "BB": 0.5})
+    sites = [LabSite(name, SiteNotes((NOTE,), (NOTE,), (NOTE,))) for name in ("A", "BB")]
+    spec = small_spec(rounds=2, sites=2, training={"steps": 2, "schedule": "federation"})
+    model = Simulation(spec, INITIAL, sites, engine, BlobStore(tmp_path / "blobs"), splits=("validation",))
+    list(model.run())
+    row = fitted_row(Cell("federation", "fedavg", 2, 1), model, engine, sites, FittedSettings(steps=2), False)
+    assert row is not None and [row.measures[f"share.{site.name}"] for site in sites] == [1.0, 0.5]
+
+
 def test_that_a_site_without_test_notes_is_left_out(tmp_path: Path) -> None:
     engine = Arithmetic(tmp_path, {"A": 1.0, "BB": 1.0})
     sites = [LabSite("A", SiteNotes((NOTE,), (NOTE,), (NOTE,))), LabSite("BB", SiteNotes((NOTE,), (NOTE,), None))]
