@@ -15,11 +15,12 @@ from ...errors import UserFacingError
 from ...protocol.invitation import Invitation, read_invitation
 from ...site.proxy import SYSTEM
 from ...wording import told, tr
-from ..widgets.question import Question
 from ..work.hosted import Hosted, Inside, host_folder
+from .asking import Asking
 
 if TYPE_CHECKING:
     from ..hosting.page import HostingPage
+    from ..widgets.question import Question
     from .window import Window
 
 
@@ -38,7 +39,7 @@ class Hosting(QObject):
         self.proxy = SYSTEM
         self._is_ending = False
         self.look_inside: Callable[[Path], Inside] = lambda model: Inside(None, "plain")
-        self.question: Question | None = None
+        self._asking = Asking(window)
 
     @cached_property
     def page(self) -> HostingPage:
@@ -53,6 +54,11 @@ class Hosting(QObject):
         page.forget_asked.connect(self._ask_forget)
         page.guide_requested.connect(self._window.show_guide_at)
         return self._window.add_late(page)
+
+    @property
+    def question(self) -> Question | None:
+        """Question that is on the screen."""
+        return self._asking.question
 
     def _inside(self, model: Path) -> Inside:
         """Looks inside a model, on a thread of the pool."""
@@ -122,17 +128,15 @@ class Hosting(QObject):
     def _ask_stop(self) -> None:
         from ..hosting.acts import about_stopping
 
-        question = Question(self._window, about_stopping())
+        question = self._asking.ask(about_stopping())
         question.confirmed.connect(self.page.stop)
-        self._open(question)
 
     @Slot()
     def _ask_forget(self) -> None:
         from ..hosting.acts import about_forgetting
 
-        question = Question(self._window, about_forgetting(self.page.title.text()))
+        question = self._asking.ask(about_forgetting(self.page.title.text()))
         question.confirmed.connect(self._forget)
-        self._open(question)
 
     @Slot()
     def _forget(self) -> None:
@@ -153,10 +157,9 @@ class Hosting(QObject):
             return
         from ..hosting.acts import about_the_end
 
-        question = Question(self._window, about_the_end(self._hosted))
+        question = self._asking.ask(about_the_end(self._hosted))
         question.confirmed.connect(self.may_close)
         question.other_chosen.connect(self._stop_and_close)
-        self._open(question)
 
     @Slot()
     def _stop_and_close(self) -> None:
@@ -168,14 +171,3 @@ class Hosting(QObject):
         if self._is_ending:
             self._is_ending = False
             self.may_close.emit()
-
-    def _open(self, dialog: Question) -> None:
-        self.question = dialog
-        dialog.finished.connect(self._asked)
-        dialog.open()
-
-    @Slot()
-    def _asked(self) -> None:
-        if self.question:
-            self.question.deleteLater()
-            self.question = None

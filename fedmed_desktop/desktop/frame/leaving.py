@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from ..look.questions import Words
 from ..widgets.question import Question
 from ..work.desk import Desk
+from .asking import Asking
 from .memory import Memory
 from .presence import Presence
 from .questions import about_closing, about_leaving, about_staying
@@ -17,7 +17,7 @@ from .window import Window
 
 
 class Leaving(QObject):
-    """Says what the person has decided on. `question`: the one that is on the screen."""
+    """Says what the person has decided on."""
 
     quit_decided = Signal()
     leave_decided = Signal()
@@ -25,12 +25,17 @@ class Leaving(QObject):
     def __init__(self, window: Window, desk: Desk, memory: Memory, presence: Presence) -> None:
         super().__init__(window)
         self._window, self._desk, self._memory, self._presence = window, desk, memory, presence
-        self.question: Question | None = None
+        self._asking = Asking(window)
         window.closing.connect(self.ask_close)
         window.quit_requested.connect(self.ask_quit)
         window.leave_requested.connect(self.ask_leave)
         window.rounds.session.identity.differ.connect(self.ask_leave)
         presence.tray.quit_requested.connect(self._quit_from_tray)
+
+    @property
+    def question(self) -> Question | None:
+        """Question that is on the screen."""
+        return self._asking.question
 
     @Slot()
     def ask_close(self) -> None:
@@ -41,7 +46,7 @@ class Leaving(QObject):
         elif chosen == "stay":
             self._presence.stay()
         else:
-            question = self._ask(about_staying())
+            question = self._asking.ask(about_staying())
             question.confirmed.connect(self._stay)
             question.other_chosen.connect(self._go)
 
@@ -66,25 +71,10 @@ class Leaving(QObject):
         if self._desk.closing:
             return
         if words := about_closing(self._desk, datetime.now(UTC)):
-            self._ask(words).confirmed.connect(self.quit_decided)
+            self._asking.ask(words).confirmed.connect(self.quit_decided)
         else:
             self.quit_decided.emit()
 
     @Slot()
     def ask_leave(self) -> None:
-        self._ask(about_leaving(self._desk)).confirmed.connect(self.leave_decided)
-
-    def _ask(self, words: Words) -> Question:
-        """An earlier question is answered by none: the later one is what the person wants now."""
-        if self.question is not None:
-            self.question.reject()
-        self.question = Question(self._window, words)
-        self.question.finished.connect(self._asked)
-        self.question.open()
-        return self.question
-
-    @Slot()
-    def _asked(self) -> None:
-        if self.question:
-            self.question.deleteLater()
-            self.question = None
+        self._asking.ask(about_leaving(self._desk)).confirmed.connect(self.leave_decided)
