@@ -229,7 +229,7 @@ def _metrics(options: argparse.Namespace, host: Host, server: CoordinatorServer,
     from ..coordinator.metrics import Metrics, serving
 
     state, connected = (lambda: host.rounds.state), (lambda: list(host.sessions))
-    metrics = Metrics(options.data_dir, server.door.gate, state, connected, sites=options.metrics_sites)
+    metrics = Metrics(options.data_dir, server.listener.gate, state, connected, sites=options.metrics_sites)
     where = urlsplit(f"//{options.metrics}")
     with serving(metrics, where.hostname or "", where.port or 0):
         emit.takers.append(metrics.take)

@@ -49,7 +49,7 @@ from ..protocol.transfer import CHUNK, Chunk
 from ..storage.audit_row import AuditEntry, named
 from ..storage.bundle_file import BundleFile, read_bundle, write_bundle
 from ..storage.roll import Member
-from .entrance import check_joining
+from .authentication import check_joining
 from .host import Host
 from .limits import SiteLimits
 from .session import SiteSession

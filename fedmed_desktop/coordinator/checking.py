@@ -16,7 +16,7 @@ from ..lora.blob import BlobReader
 from ..lora.half import open_update
 from ..storage import BlobStore
 from .held_up import HeldUp
-from .lost import lost_adapter
+from .recovery import lost_adapter
 
 # Blob headers grow with the number of modules; this is far above what any adapter of the right rank can need.
 _HEADER_ALLOWANCE = 2**20

@@ -17,7 +17,7 @@ from ..protocol.transfer import Chunk
 from ..storage import BlobStore
 from ..storage.adapters import combine_stored
 from .held_up import HeldUp
-from .lost import LostParts
+from .recovery import LostParts
 
 # Seconds until what failed is tried again: doubled each time up to this. Inferred.
 _LAST_RETRY = 60.0

@@ -31,11 +31,11 @@ from .bulletin import Bulletin
 from .checking import Checking
 from .combining import Combining
 from .held_up import HeldUp
-from .lost import LostParts, check_adapters
 from .masking import Masking
 from .measuring import Measuring, check_scorer
 from .progress import Progress
 from .pruning import Pruning
+from .recovery import LostParts, check_adapters
 
 _LONGEST_SLEEP = 30.0
 # Seconds until what failed is tried again. Inferred.

@@ -29,7 +29,7 @@ _MOST_REVOKED: Final = 200
 class Oversight:
     """Overview of one host's federation. All on its event loop.
 
-    `waiting`: names that wait at the entrance. `hosts`: names of the people who host and are connected.
+    `waiting`: names that wait to be confirmed. `hosts`: names of the people who host and are connected.
     """
 
     def __init__(

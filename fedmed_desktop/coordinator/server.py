@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Server of the coordinator: one session for each site, and each host, that its door and its entrance have let in."""
+"""Server of the coordinator: one session for each site, and each host, that has been let in."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ..federation.record import RoundRecord
 from ..protocol import wire
 from ..protocol.messages import VERSION, Welcome
 from ..storage.roll import Member
-from .door import Door
-from .entrance import Entrance, Introduced, part_with
+from .authentication import Authentication, Introduced, part_with
 from .gate import Visitor
 from .host import Host
 from .hosting import HostSession
 from .limits import SiteLimits, Slots
+from .listener import Listener
 from .oversight import Oversight
 from .session import SiteSession
 
@@ -51,19 +51,19 @@ class CoordinatorServer:
 
         Raises UserFacingError where connections would not be encrypted.
         """
-        self.door = Door(address, port, self._connected, self.status, self._warn, tls, names)
+        self.listener = Listener(address, port, self._connected, self.status, self._warn, tls, names)
         host.admission.on_this_computer = tls is None and not names
         self._host = host
         self._emit = emit
         self._sessions: dict[str, SiteSession | HostSession] = {}
-        self._entrance = Entrance(host, self.door.admitted, emit)
-        self._oversight = Oversight(host, self.door.gate, lambda: self._entrance.waiting, self._sessions.keys)
+        self._authentication = Authentication(host, self.listener.admitted, emit)
+        self._oversight = Oversight(host, self.listener.gate, lambda: self._authentication.waiting, self._sessions.keys)
         self._tasks: set[asyncio.Task[None]] = set()
         self._tries: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._limits = SiteLimits(time.monotonic)
 
     async def __aenter__(self) -> CoordinatorServer:
-        await self.door.__aenter__()
+        await self.listener.__aenter__()
         watch = asyncio.create_task(self._watch_members(), name="registry")
         self._tasks |= {watch, asyncio.create_task(self._keep_slots_moving(), name="slots")}
         return self
@@ -72,11 +72,11 @@ class CoordinatorServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.door.__aexit__(*details)
+        await self.listener.__aexit__(*details)
 
     @property
     def port(self) -> int:
-        return self.door.port
+        return self.listener.port
 
     async def _keep_slots_moving(self) -> None:
         kinds: tuple[tuple[Slots, Transfer], ...]
@@ -132,13 +132,13 @@ class CoordinatorServer:
 
     def traffic(self) -> dict[str, int | None]:
         """Bytes at the socket since this program started, of all connections, beside the whole base model's."""
-        gate = self.door.gate
+        gate = self.listener.gate
         return {"received": gate.bytes_in, "sent": gate.bytes_out, "full_model": self._host.spec.base.full_bytes}
 
     # -- sites -------------------------------------------------------------------------------------------------------
 
     async def _connected(self, connection: Visitor) -> None:
-        if admitted := await self._entrance.introduced(connection):
+        if admitted := await self._authentication.introduced(connection):
             if admitted.member.role == "site":
                 spec = self._host.spec
                 told = spec.base.modules if "importance" in spec.method.needs else ()
@@ -151,7 +151,7 @@ class CoordinatorServer:
 
     async def _look_at_members(self, members: Mapping[str, Member]) -> None:
         """Shuts out whoever may not be here any more, and lets no round wait for them."""
-        self._entrance.look_again()
+        self._authentication.look_again()
         self._host.bulletin.changed()
         for site, session in self._sessions.items():
             if session.hears and (fault := _shut_out(members.get(site), session)):
@@ -180,7 +180,7 @@ class CoordinatorServer:
                 await self._attend(session, one.rank_cap)
         except UserFacingError as error:
             if error.code.startswith("protocol."):
-                self.door.gate.count("not_understood")
+                self.listener.gate.count("not_understood")
             await part_with(connection, error)
         except ConnectionClosed:
             pass

@@ -286,10 +286,10 @@ async def test_that_a_wrong_request_gets_a_status_and_no_websocket(request_: str
 
 
 async def test_that_endless_headers_are_cut_off(target: Target) -> None:
-    before = target.server.door.gate.refused["stranger_bytes"]
+    before = target.server.listener.gate.refused["stranger_bytes"]
     endless = ("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + f"A: {'b' * 4000}\r\n" * 8).encode()
     assert b" 101 " not in await requested(target, endless)
-    assert target.server.door.gate.refused["stranger_bytes"] == before + 1
+    assert target.server.listener.gate.refused["stranger_bytes"] == before + 1
     assert len(endless) > limits.MAX_STRANGER_BYTES
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from websockets.protocol import State
 
-from fedmed_desktop.coordinator import entrance
+from fedmed_desktop.coordinator import authentication
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.identity import PrivateKey
 from fedmed_desktop.protocol.messages import Decline, Goodbye, Receipt, Waiting, Welcome
@@ -65,9 +65,9 @@ async def test_a_site_that_is_shut_out_while_it_is_let_in_is_sent_away(
         answer.wait(10)
         return "six words"
 
-    look_again = entrance.Entrance.look_again
-    monkeypatch.setattr(entrance, "phrase", slow_phrase)
-    monkeypatch.setattr(entrance.Entrance, "look_again", lambda self: (look_again(self), looked.set()))
+    look_again = authentication.Authentication.look_again
+    monkeypatch.setattr(authentication, "phrase", slow_phrase)
+    monkeypatch.setattr(authentication.Authentication, "look_again", lambda self: (look_again(self), looked.set()))
     async with coordinator(tmp_path, TWO, []) as (host, port), RawSite(port, "bad") as bad:
         await bad.greet()
         await until(asked.is_set)

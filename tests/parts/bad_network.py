@@ -17,7 +17,7 @@ from typing import Final, Literal
 from unittest import mock
 
 from fedmed_desktop import events
-from fedmed_desktop.coordinator import CoordinatorServer, Host, entrance, limits
+from fedmed_desktop.coordinator import CoordinatorServer, Host, authentication, limits
 from fedmed_desktop.coordinator.certificate import own_certificate
 from fedmed_desktop.coordinator.inviting import issue
 from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings
@@ -66,7 +66,7 @@ def impatient() -> Iterator[None]:
     with (
         mock.patch.multiple(wire, PING_INTERVAL=0.5, PING_TIMEOUT=2.0, CLOSE_TIMEOUT=1.0),
         mock.patch.multiple(limits, HANDSHAKE_SECONDS=2.0),
-        mock.patch.multiple(entrance, _HELLO_SECONDS=2.0),
+        mock.patch.multiple(authentication, _HELLO_SECONDS=2.0),
         mock.patch.multiple(link, _CHALLENGE_SECONDS=2.0, Connect=partial(link.Connect, open_timeout=2.0)),
     ):
         yield

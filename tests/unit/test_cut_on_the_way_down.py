@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedmed_desktop.coordinator.lost import check_adapters
+from fedmed_desktop.coordinator.recovery import check_adapters
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import FederationSpec, Given, Part, Plan, Report, Rounds, Update
 from fedmed_desktop.federation.check import check_norm, checked

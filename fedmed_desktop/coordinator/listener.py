@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Door of the coordinator: the listening socket, with or without TLS; `/healthz`, `/status` and `/probe` beside it."""
+"""Listener of the coordinator: its socket, with or without TLS; `/healthz`, `/status` and `/probe` beside it."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _RENEWAL_SECONDS: Final = 3600.0
 _BACKLOG: Final = 256
 
 
-class Door:
-    """`async with Door(...) as door:` serves websockets to `attend`; `door.port` is the bound port.
+class Listener:
+    """`async with Listener(...) as listener:` serves websockets to `attend`; `listener.port` is the bound port.
 
     A connection counts as a stranger until `admitted` is called with it.
     """
@@ -67,7 +67,7 @@ class Door:
         self._server: Server | None = None
         self._renewal: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Door:
+    async def __aenter__(self) -> Listener:
         try:
             self._server = await serve(
                 cast("Callable[[ServerConnection], Awaitable[None]]", self._attend),

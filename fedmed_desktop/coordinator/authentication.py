@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Entrance of the coordinator: asks each connection who it is, and lets in the sites and hosts that may come in."""
+"""Authentication at the coordinator: who each connection is, and which sites and hosts may come in."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Introduced:
     nonce: str
 
 
-class Entrance:
+class Authentication:
     """Introduces connections, on the event loop of the server."""
 
     def __init__(

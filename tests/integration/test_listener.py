@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The coordinator's door over real sockets: TLS, what strangers may do, and how long it waits for anyone."""
+"""The coordinator's listener over real sockets: TLS, what strangers may do, and how long it waits for anyone."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatu
 
 from fedmed_desktop.coordinator import limits
 from fedmed_desktop.coordinator.certificate import ServerTls, own_certificate
-from fedmed_desktop.coordinator.door import Door
 from fedmed_desktop.coordinator.gate import Visitor
+from fedmed_desktop.coordinator.listener import Listener
 from fedmed_desktop.coordinator.probe import BYTES
 from fedmed_desktop.errors import UserFacingError, cannot_listen
 from fedmed_desktop.site.tls import context_for, peer_key
@@ -44,9 +44,9 @@ def as_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def door(
-    tls: ServerTls | None = None, attend: Callable[[Door, Visitor], Awaitable[None]] | None = None
-) -> AsyncIterator[Door]:
+async def listening(
+    tls: ServerTls | None = None, attend: Callable[[Listener, Visitor], Awaitable[None]] | None = None
+) -> AsyncIterator[Listener]:
     warned: list[UserFacingError] = []
 
     async def greet(connection: Visitor) -> None:
@@ -59,13 +59,13 @@ async def door(
             await connection.send(json.dumps([connection.address, connection.tls_key]))
             await connection.wait_closed()
 
-    made = Door("127.0.0.1", 0, greet, lambda: {"phase": "open"}, warned.append, tls)
+    made = Listener("127.0.0.1", 0, greet, lambda: {"phase": "open"}, warned.append, tls)
     async with made:
         yield made
 
 
 @asynccontextmanager
-async def line(made: Door, **settings: object) -> AsyncIterator[ClientConnection]:
+async def line(made: Listener, **settings: object) -> AsyncIterator[ClientConnection]:
     scheme, context = ("wss", context_for(roots=False)) if made.gate.tls else ("ws", None)
     async with connect(f"{scheme}://127.0.0.1:{made.port}", ssl=context, proxy=None, **settings) as found:  # type: ignore[arg-type]
         yield found
@@ -76,7 +76,7 @@ async def greeted(found: ClientConnection) -> list[str]:
     return list(json.loads(await found.recv()))
 
 
-async def silent(made: Door, lines: contextlib.AsyncExitStack, said: bytes = b"") -> asyncio.StreamReader:
+async def silent(made: Listener, lines: contextlib.AsyncExitStack, said: bytes = b"") -> asyncio.StreamReader:
     reader, writer = await asyncio.open_connection("127.0.0.1", made.port)
     lines.callback(lambda: writer.transport.abort())  # which also keeps the writer
     writer.write(said)
@@ -90,7 +90,7 @@ async def hung_up(reader: asyncio.StreamReader) -> bool:
     return True
 
 
-async def answer(made: Door, path: str, *lines: str, host: str = "127.0.0.1") -> tuple[int, bytes]:
+async def answer(made: Listener, path: str, *lines: str, host: str = "127.0.0.1") -> tuple[int, bytes]:
     context = context_for(roots=False) if made.gate.tls else None
     reader, writer = await asyncio.open_connection("127.0.0.1", made.port, ssl=context)
     writer.write("\r\n".join([f"GET {path} HTTP/1.1", f"Host: {host}", *lines, "", ""]).encode())
@@ -106,7 +106,7 @@ async def answer(made: Door, path: str, *lines: str, host: str = "127.0.0.1") ->
 
 
 async def test_a_site_is_served_with_tls_and_its_session_knows_the_key_it_was_shown(tls: ServerTls) -> None:
-    async with door(tls) as made, line(made) as found:
+    async with listening(tls) as made, line(made) as found:
         assert await greeted(found) == ["127.0.0.1", tls.key_sha256]
         assert peer_key(found.transport.get_extra_info("ssl_object")) == tls.key_sha256
         assert (made.gate.connections, made.gate.strangers, made.gate.handshakes) == (1, 0, 0)
@@ -114,7 +114,7 @@ async def test_a_site_is_served_with_tls_and_its_session_knows_the_key_it_was_sh
 
 
 async def test_a_site_of_this_computer_is_served_without_tls() -> None:
-    async with door() as made:
+    async with listening() as made:
         async with line(made) as found:
             assert await greeted(found) == ["127.0.0.1", ""]
         await until(lambda: made.gate.connections == 0)
@@ -122,11 +122,11 @@ async def test_a_site_of_this_computer_is_served_without_tls() -> None:
 
 def test_without_tls_only_this_computer_is_served() -> None:
     with told_as("would not be encrypted"):
-        Door("0.0.0.0", 0, lambda connection: asyncio.sleep(0), dict, lambda fault: None)
+        Listener("0.0.0.0", 0, lambda connection: asyncio.sleep(0), dict, lambda fault: None)
 
 
 async def test_a_renewed_certificate_serves_those_who_come_later(tls: ServerTls) -> None:
-    async with door(tls) as made, line(made) as before:
+    async with listening(tls) as made, line(made) as before:
         await made.renew(datetime.now(UTC) + timedelta(days=300))
         assert made.gate.tls != tls and made.gate.tls
         async with line(made) as after:
@@ -139,7 +139,7 @@ async def test_a_certificate_that_cannot_be_renewed_is_told_and_the_old_one_stay
     tls: ServerTls, tmp_path: Path
 ) -> None:
     warned: list[UserFacingError] = []
-    made = Door("127.0.0.1", 0, lambda connection: asyncio.sleep(0), dict, warned.append, tls)
+    made = Listener("127.0.0.1", 0, lambda connection: asyncio.sleep(0), dict, warned.append, tls)
     (tmp_path / "tls-key.pem").unlink()
     (tmp_path / "tls-key.pem").mkdir()
     await made.renew(datetime.now(UTC))
@@ -147,20 +147,20 @@ async def test_a_certificate_that_cannot_be_renewed_is_told_and_the_old_one_stay
 
 
 async def test_large_messages_pass_both_ways_with_tls(tls: ServerTls) -> None:
-    async def echo(made: Door, connection: Visitor) -> None:
+    async def echo(made: Listener, connection: Visitor) -> None:
         made.admitted(connection)
         connection.protocol.max_message_size = 2**22
         async for frame in connection:
             await connection.send(frame)
 
-    async with door(tls, echo) as made, line(made, max_size=2**22, compression=None) as found:
+    async with listening(tls, echo) as made, line(made, max_size=2**22, compression=None) as found:
         for size in (2**14 - 8, 2**15, 2**20, 2**22):
             await found.send(bytes(size))
             assert await found.recv() == bytes(size)
 
 
 async def test_a_long_answer_arrives_whole_although_the_connection_ends_with_it(tls: ServerTls) -> None:
-    async with door(tls) as made:
+    async with listening(tls) as made:
         made._status = lambda: {"sites": "x" * 2**23}
         assert len((await answer(made, "/status"))[1]) == 2**23 + len('{"sites": ""}')
 
@@ -169,7 +169,7 @@ async def test_no_more_is_encrypted_than_the_socket_takes(tls: ServerTls) -> Non
     """OpenSSL keeps room for what waits encrypted as long as the connection lasts, and a site waits for days."""
     encrypted: list[int] = []
 
-    async def say_much(made: Door, connection: Visitor) -> None:
+    async def say_much(made: Listener, connection: Visitor) -> None:
         made.admitted(connection)
         await connection.recv()
         sending = asyncio.create_task(connection.send(bytes(2**24)))
@@ -179,7 +179,7 @@ async def test_no_more_is_encrypted_than_the_socket_takes(tls: ServerTls) -> Non
         await sending
         await connection.send("done")
 
-    async with door(tls, say_much) as made, line(made, max_size=2**25) as found:
+    async with listening(tls, say_much) as made, line(made, max_size=2**25) as found:
         await found.send("hello")
         assert await found.recv() == bytes(2**24) and await found.recv() == "done"
     assert encrypted[0] < 2**18, encrypted
@@ -192,7 +192,7 @@ async def test_begun_handshakes_are_few_and_an_honest_site_gets_in_between(
     tls: ServerTls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "MAX_HANDSHAKES", 3)
-    async with door(tls) as made, contextlib.AsyncExitStack() as lines:
+    async with listening(tls) as made, contextlib.AsyncExitStack() as lines:
         begun = [await silent(made, lines, CLIENT_HELLO) for _ in range(3)]
         await until(lambda: made.gate.handshakes == 3)
         assert await hung_up(await silent(made, lines))  # the others are as young
@@ -206,7 +206,7 @@ async def test_begun_handshakes_are_few_and_an_honest_site_gets_in_between(
 
 async def test_a_handshake_that_stands_still_is_ended(tls: ServerTls, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "HANDSHAKE_SECONDS", 0.05)
-    async with door(tls) as made, contextlib.AsyncExitStack() as lines:
+    async with listening(tls) as made, contextlib.AsyncExitStack() as lines:
         assert await hung_up(await silent(made, lines, CLIENT_HELLO))
         await until(lambda: made.gate.connections == made.gate.strangers == made.gate.handshakes == 0)
         assert made.gate.refused["handshake_failed"] == 1
@@ -214,20 +214,20 @@ async def test_a_handshake_that_stands_still_is_ended(tls: ServerTls, monkeypatc
 
 async def test_a_handshake_that_says_too_much_is_cut_off(tls: ServerTls) -> None:
     record = bytes.fromhex("1603014000")  # 16 KiB follow, of a first message that is longer still
-    async with door(tls) as made, contextlib.AsyncExitStack() as lines:
+    async with listening(tls) as made, contextlib.AsyncExitStack() as lines:
         reader = await silent(made, lines, record + bytes.fromhex("0101ff00") + bytes(limits.MAX_STRANGER_BYTES))
         assert await hung_up(reader)
         assert made.gate.refused["stranger_bytes"] == 1
 
 
 async def test_what_is_no_tls_is_cut_off(tls: ServerTls) -> None:
-    async with door(tls) as made, contextlib.AsyncExitStack() as lines:
+    async with listening(tls) as made, contextlib.AsyncExitStack() as lines:
         assert await hung_up(await silent(made, lines, b"GET /status HTTP/1.1\r\n\r\n"))
 
 
 async def test_connections_are_bounded_and_one_that_ends_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_CONNECTIONS", 4)
-    async with door() as made, contextlib.AsyncExitStack() as lines:
+    async with listening() as made, contextlib.AsyncExitStack() as lines:
         for _ in range(4):
             await silent(made, lines)
         await until(lambda: made.gate.connections == 4)
@@ -253,7 +253,7 @@ async def test_one_address_cannot_take_all(
     limit: str, most: int, reason: str, tls: ServerTls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, limit, most)
-    async with door(tls) as made, contextlib.AsyncExitStack() as lines:
+    async with listening(tls) as made, contextlib.AsyncExitStack() as lines:
         for _ in range(most):
             await silent(made, lines, CLIENT_HELLO)
         assert await hung_up(await silent(made, lines, CLIENT_HELLO))
@@ -268,7 +268,7 @@ async def test_a_flood_leaves_few_lines_in_the_log(
 ) -> None:
     monkeypatch.setattr(limits, "MAX_CONNECTIONS", 1)
     caplog.set_level(logging.WARNING)
-    async with door() as made, contextlib.AsyncExitStack() as lines:
+    async with listening() as made, contextlib.AsyncExitStack() as lines:
         await silent(made, lines)
         for _ in range(20):
             assert await hung_up(await silent(made, lines))
@@ -279,7 +279,7 @@ async def test_a_flood_leaves_few_lines_in_the_log(
 async def test_a_coordinator_that_stops_waits_for_no_handshake(tls: ServerTls) -> None:
     async with contextlib.AsyncExitStack() as lines:
         async with asyncio.timeout(limits.HANDSHAKE_SECONDS / 2):
-            async with door(tls) as made:
+            async with listening(tls) as made:
                 await silent(made, lines, CLIENT_HELLO)
                 await until(lambda: made.gate.handshakes == 1)
 
@@ -289,14 +289,14 @@ async def test_a_coordinator_that_stops_waits_for_no_handshake(tls: ServerTls) -
 
 @pytest.mark.parametrize("encrypted", [False, True])
 async def test_a_watcher_learns_only_that_the_coordinator_lives(encrypted: bool, tls: ServerTls) -> None:
-    async with door(tls if encrypted else None) as made:
+    async with listening(tls if encrypted else None) as made:
         status, body = await answer(made, "/healthz")
         assert (status, json.loads(body)) == (200, {"status": "ok"})
         assert (await answer(made, "/status"))[1] == b'{"phase": "open"}'
 
 
 async def test_the_status_is_only_for_this_computer(tls: ServerTls, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with door(tls) as made:
+    async with listening(tls) as made:
         assert (await answer(made, "/status", "X-Forwarded-For: 192.0.2.7"))[0] == 403
         monkeypatch.setattr(limits, "is_here", lambda address, called: False)
         assert (await answer(made, "/status"))[0] == 403
@@ -316,13 +316,13 @@ async def test_the_status_is_only_for_this_computer(tls: ServerTls, monkeypatch:
     ],
 )
 async def test_with_tls_a_request_names_the_coordinator(host: str, status: int, tls: ServerTls) -> None:
-    async with door(tls) as made:
+    async with listening(tls) as made:
         assert (await answer(made, "/healthz", host=host))[0] == status
         assert (await answer(made, "/healthz", "Origin: https://evil.example", host=host))[0] == 403
 
 
 async def test_a_web_page_cannot_open_a_websocket(tls: ServerTls) -> None:
-    async with door(tls) as made:
+    async with listening(tls) as made:
         with pytest.raises(InvalidStatus) as refused:
             async with line(made, additional_headers={"Origin": "https://127.0.0.1"}):
                 pass
@@ -338,7 +338,7 @@ async def test_who_does_not_read_is_dropped_and_others_do_not_notice(
 ) -> None:
     monkeypatch.setattr(limits, "DRAIN_SECONDS", 0.1)
 
-    async def flood(made: Door, connection: Visitor) -> None:
+    async def flood(made: Listener, connection: Visitor) -> None:
         made.admitted(connection)
         with contextlib.suppress(ConnectionClosed):
             wanted = await connection.recv()
@@ -347,7 +347,7 @@ async def test_who_does_not_read_is_dropped_and_others_do_not_notice(
             await connection.wait_closed()
 
     settings = {"max_queue": 1, "max_size": 2**20, "ping_interval": None, "close_timeout": 0.1}
-    async with door(tls if encrypted else None, flood) as made, line(made, **settings) as slow:
+    async with listening(tls if encrypted else None, flood) as made, line(made, **settings) as slow:
         await slow.send("much")
         await until(lambda: made.gate.refused["slow_reader"] == 1)
         async with line(made, **settings) as quick:
@@ -360,7 +360,7 @@ async def test_who_does_not_read_is_dropped_and_others_do_not_notice(
 
 
 async def test_a_site_can_compare_clocks_and_measure_its_connection_but_only_so_often(tls: ServerTls) -> None:
-    async with door(tls) as made:
+    async with listening(tls) as made:
         given = [await answer(made, "/probe") for _ in range(5)]
         assert [(status, len(body)) for status, body in given[:4]] == [(200, BYTES)] * 4
         assert given[4][0] == 429 and len(given[4][1]) < 100
