@@ -220,6 +220,20 @@ def test_that_names_beside_bars_are_never_cut_and_bars_begin_below_each_other(
         assert chart.minimumSizeHint().width() <= chart.width()
 
 
+def test_that_a_value_stands_on_one_line_where_there_is_room_and_on_several_where_there_is_none(
+    qtbot: QtBot, look: Appearance
+) -> None:
+    rows = KeyValueRows([Pair("Who can reach it", "Other computers, encrypted")])
+    qtbot.addWidget(rows)
+    value = rows.facts[0].value
+    line = value.fontMetrics().height()
+    rows.resize(460, 200)
+    rows.show()
+    qtbot.waitUntil(lambda: value.heightForWidth(value.width()) < 2 * line)
+    rows.resize(200, 200)
+    qtbot.waitUntil(lambda: value.heightForWidth(value.width()) >= 2 * line)
+
+
 def test_that_a_part_of_the_line_above_stands_to_the_right_in_all_its_lines(
     appearance: Appearance, qtbot: QtBot, qapp: QApplication
 ) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
@@ -17,7 +17,8 @@ from .layout import Card, Spaced, fit_rows
 
 _EM = "\u2003"
 _STEPS = {int(Qt.Key.Key_Up): -1, int(Qt.Key.Key_Down): 1}
-MOST_PX = 92  # of height, where there is room to spare
+MOST_PX = 92  # of a card's height, where there is room to spare
+VALUE_PX = 300  # that a value may ask for to stay on one line
 _MARKS = {"ok": "check", "warn": "warning", "bad": "warning"}
 
 
@@ -34,7 +35,15 @@ class Pair(NamedTuple):
 
 
 class Value(Label):
-    """A value that can be marked: wholly when the keyboard comes to it, in parts with the mouse."""
+    """A value that can be marked: wholly when the keyboard comes to it, in parts with the mouse.
+
+    On one line where it is short and there is room; Qt would break a text that wraps into a block of several lines.
+    """
+
+    def sizeHint(self) -> QSize:
+        hint = super().sizeHint()
+        line = self.fontMetrics().horizontalAdvance(self.text()) + 2
+        return QSize(max(hint.width(), min(line, theme.px(VALUE_PX))), hint.height())
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         super().focusInEvent(event)
