@@ -24,7 +24,7 @@ from fedmed_desktop.desktop.rounds.demonstration import DemonstrationDialog
 from fedmed_desktop.desktop.widgets.question import Question
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.files import look_at_model
-from fedmed_desktop.desktop.work.news import Problem, ReadingShown, Side
+from fedmed_desktop.desktop.work.news import Load, Problem, ReadingShown, Side
 from fedmed_desktop.errors import Size
 from fedmed_desktop.federation.methods import AdaptiveFedLora
 from fedmed_desktop.protocol.invitation import Invitation
@@ -118,7 +118,8 @@ def _near(path: Path) -> Path:
 
 
 def _live(folder: Path) -> Desk:
-    return told(phase("training"), *course())(folder)
+    """A round that trains, on a computer without a GPU: words of two lines below the memory."""
+    return told(phase("training"), *course(), Load("processor", 0.99, 13_100_000_000, 25_300_000_000))(folder)
 
 
 def _several(folder: Path) -> Desk:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QFocusEvent, QKeyEvent
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from ..look import theme
@@ -158,11 +158,20 @@ class FigureCard(Card):
 
     def restyle(self) -> None:
         super().restyle()
-        self.setMaximumHeight(theme.px(MOST_PX))
+        self._keep_low()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._keep_low()
+
+    def _keep_low(self) -> None:
+        """Keeps the card no higher than MOST_PX, or than its words need at this width."""
+        self.setMaximumHeight(max(theme.px(MOST_PX), self.heightForWidth(self.width())))
 
     def show_value(self, value: str, unit: str = "", note: str = "") -> None:
         for label, text in ((self.value, value), (self.unit, unit), (self.note, note)):
             if label.text() != text:
                 label.setText(text)
         self.note.setVisible(bool(note))
+        self._keep_low()
         self.setAccessibleName(" ".join(word for word in (f"{self._name}:", value, unit, note) if word))
