@@ -5767,12 +5767,12 @@
 <context>
     <name>ComputerCard</name>
     <message>
-        <source>Cores for training</source>
-        <translation>Kerne für das Training</translation>
+        <source>Applies from the next start of the program. Hours in which something may leave, and the rank, are limited by the policy below.</source>
+        <translation>Gilt ab dem nächsten Start des Programms. Die Zeiten, zu denen etwas hinausgehen darf, und der Rang sind durch die Richtlinie unten begrenzt.</translation>
     </message>
     <message>
-        <source>Counts from the next start of the program. Hours in which something may leave, and the rank, are limited by the policy below.</source>
-        <translation>Gilt ab dem nächsten Start des Programms. Die Zeiten, zu denen etwas hinausgehen darf, und der Rang sind durch die Richtlinie unten begrenzt.</translation>
+        <source>Cores for training</source>
+        <translation>Kerne für das Training</translation>
     </message>
 </context>
 <context>

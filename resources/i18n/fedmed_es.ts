@@ -5767,12 +5767,12 @@
 <context>
     <name>ComputerCard</name>
     <message>
-        <source>Cores for training</source>
-        <translation>Núcleos para el entrenamiento</translation>
+        <source>Applies from the next start of the program. Hours in which something may leave, and the rank, are limited by the policy below.</source>
+        <translation>Se aplica a partir del próximo inicio del programa. Las horas en las que puede salir algo, y el rango, los limita la política de abajo.</translation>
     </message>
     <message>
-        <source>Counts from the next start of the program. Hours in which something may leave, and the rank, are limited by the policy below.</source>
-        <translation>Se aplica a partir del próximo inicio del programa. Las horas en las que puede salir algo, y el rango, los limita la política de abajo.</translation>
+        <source>Cores for training</source>
+        <translation>Núcleos para el entrenamiento</translation>
     </message>
 </context>
 <context>

@@ -2458,7 +2458,7 @@
     </message>
     <message>
         <source>Production: its results are meant to be used</source>
-        <translation>Production : le résultat est destiné à être utilisé</translation>
+        <translation>Production&#xa0;: le résultat est destiné à être utilisé</translation>
     </message>
     <message>
         <source>Program</source>
@@ -2904,7 +2904,7 @@
     </message>
     <message>
         <source>Sites are waiting for it. Nothing is lost: once it runs again, everything continues where it stopped.</source>
-        <translation>Les sites l’attendent. Rien n’est perdu : dès qu’elle reprend, tout continue là où c’en était.</translation>
+        <translation>Les sites l’attendent. Rien n’est perdu&#xa0;: dès qu’elle reprend, tout continue là où c’en était.</translation>
     </message>
     <message>
         <source>Sites asked in each round</source>
@@ -2916,7 +2916,7 @@
     </message>
     <message>
         <source>Sites connect to it; their invitations name it.</source>
-        <translation>Les sites l’appellent : elle figure dans leur invitation.</translation>
+        <translation>Les sites l’appellent&#xa0;: elle figure dans leur invitation.</translation>
     </message>
     <message>
         <source>Sites expected</source>
@@ -3108,7 +3108,7 @@
     </message>
     <message>
         <source>Test: its results are not for use</source>
-        <translation>Test : le résultat ne compte pas</translation>
+        <translation>Test&#xa0;: le résultat ne compte pas</translation>
     </message>
     <message>
         <source>That needs counts of specialties or types, which this federation does not share.</source>
@@ -3445,7 +3445,7 @@
     </message>
     <message>
         <source>The program can stay in the tray, beside the clock: rounds go on, and you are told when a decision waits. If it closes, this site does not answer until you open it again. Your choice applies from now on; Settings can change it.</source>
-        <translation>Le programme peut rester près de l’horloge : les tours continuent et vous êtes prévenu quand une décision vous attend. S’il est fermé, ce site ne répond plus tant que vous ne le rouvrez pas. Votre choix vaut désormais ; vous pouvez le modifier dans Paramètres.</translation>
+        <translation>Le programme peut rester près de l’horloge&#xa0;: les tours continuent et vous êtes prévenu quand une décision vous attend. S’il est fermé, ce site ne répond plus tant que vous ne le rouvrez pas. Votre choix vaut désormais&#xa0;; vous pouvez le modifier dans Paramètres.</translation>
     </message>
     <message>
         <source>The program has a fault</source>
@@ -3661,7 +3661,7 @@
     </message>
     <message>
         <source>This computer knows itself by other addresses: {known}. This one is fine if your network leads it here.</source>
-        <translation>Cet ordinateur ne se connaît pas sous ce nom. C’est correct si ce nom mène ici sur votre réseau : {known}.</translation>
+        <translation>Cet ordinateur ne se connaît pas sous ce nom. C’est correct si ce nom mène ici sur votre réseau&#xa0;: {known}.</translation>
     </message>
     <message>
         <source>This computer only</source>
@@ -5767,12 +5767,12 @@
 <context>
     <name>ComputerCard</name>
     <message>
-        <source>Cores for training</source>
-        <translation>Cœurs pour l’entraînement</translation>
+        <source>Applies from the next start of the program. Hours in which something may leave, and the rank, are limited by the policy below.</source>
+        <translation>Prend effet au prochain démarrage du programme. Les heures où quelque chose peut sortir, et le rang, sont limités par la politique ci-dessous.</translation>
     </message>
     <message>
-        <source>Counts from the next start of the program. Hours in which something may leave, and the rank, are limited by the policy below.</source>
-        <translation>Prend effet au prochain démarrage du programme. Les heures où quelque chose peut sortir, et le rang, sont limités par la politique ci-dessous.</translation>
+        <source>Cores for training</source>
+        <translation>Cœurs pour l’entraînement</translation>
     </message>
 </context>
 <context>
@@ -6111,7 +6111,7 @@
     </message>
     <message>
         <source>federation.toml, which all sites agree on, and the adapter that the first round begins with: the same files that fedmed-desktop --new-federation writes. You can read the first one, and move both to a server.</source>
-        <translation>federation.toml, sur lequel tous les sites s’accordent, et l’adaptateur par lequel commence le premier tour : les mêmes fichiers qu’avec fedmed-desktop --new-federation. Vous pouvez lire le premier, et déplacer les deux sur un serveur.</translation>
+        <translation>federation.toml, sur lequel tous les sites s’accordent, et l’adaptateur par lequel commence le premier tour&#xa0;: les mêmes fichiers qu’avec fedmed-desktop --new-federation. Vous pouvez lire le premier, et déplacer les deux sur un serveur.</translation>
     </message>
 </context>
 <context>
@@ -6160,7 +6160,7 @@
     </message>
     <message>
         <source>It waits until you have compared six words by phone, which shows that nobody is in between.</source>
-        <translation>Il attend que vous ayez comparé six mots avec lui par téléphone : ainsi, personne ne peut s’interposer.</translation>
+        <translation>Il attend que vous ayez comparé six mots avec lui par téléphone&#xa0;: ainsi, personne ne peut s’interposer.</translation>
     </message>
     <message>
         <source>Language model</source>
@@ -8836,7 +8836,7 @@
     </message>
     <message>
         <source>The connection to {address} was lost before the coordinator answered. Once it is back, check whether it was done; asking again does no harm.</source>
-        <translation>La connexion à {address} a été perdue avant la réponse du coordinateur. Regardez si c’est fait, une fois la connexion rétablie ; redemander ne nuit pas.</translation>
+        <translation>La connexion à {address} a été perdue avant la réponse du coordinateur. Regardez si c’est fait, une fois la connexion rétablie&#xa0;; redemander ne nuit pas.</translation>
     </message>
     <message>
         <source>The control variate does not have the adapter&apos;s modules and ranks. Start a new federation with the same rank for all sites.</source>
@@ -8980,7 +8980,7 @@
     </message>
     <message>
         <source>The federation has moved on to round {round}, attempt {attempt}. Look at it, then decide again.</source>
-        <translation>La fédération a avancé entre-temps : elle en est au tour {round}, tentative {attempt}. Regardez, puis décidez de nouveau.</translation>
+        <translation>La fédération a avancé entre-temps&#xa0;: elle en est au tour {round}, tentative {attempt}. Regardez, puis décidez de nouveau.</translation>
     </message>
     <message>
         <source>The federation is not paused.</source>
@@ -9556,7 +9556,7 @@
     </message>
     <message>
         <source>There is already a federation in {path}. Choose another folder: nothing is overwritten.</source>
-        <translation>Il y a déjà une fédération dans {path}. Choisissez un autre dossier : rien n’est écrasé.</translation>
+        <translation>Il y a déjà une fédération dans {path}. Choisissez un autre dossier&#xa0;: rien n’est écrasé.</translation>
     </message>
     <message>
         <source>There is hardly enough memory for the program alone. The demonstration may work; to train, use a computer with more memory.</source>
@@ -9712,7 +9712,7 @@
     </message>
     <message>
         <source>This invitation is for another role: a site cannot use a host&apos;s invitation, nor a host a site&apos;s. Ask the host for the right one.</source>
-        <translation>Le code de cette invitation est pour un autre rôle : celui d’un organisateur ne laisse entrer aucun site, et celui d’un site aucun organisateur. Demandez à l’organisateur la bonne sorte d’invitation.</translation>
+        <translation>Le code de cette invitation est pour un autre rôle&#xa0;: celui d’un organisateur ne laisse entrer aucun site, et celui d’un site aucun organisateur. Demandez à l’organisateur la bonne sorte d’invitation.</translation>
     </message>
     <message>
         <source>This invitation is from another coordinator (fingerprint {found}) than the one that this site joined (fingerprint {expected}). Use the data folder that belongs to it, or ask the host which is right.</source>

@@ -55,7 +55,7 @@ def _nothing_of_qt_left_behind(qapp: QApplication) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _dressed(qapp: QApplication) -> None:
+def _program_look(qapp: QApplication) -> None:
     """Every test has the program's look, whichever ran before it."""
     from fedmed_desktop.desktop.look.theme import Appearance
 
@@ -63,7 +63,7 @@ def _dressed(qapp: QApplication) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _as_it_was(qapp: QApplication, _dressed: None) -> Iterator[None]:
+def _look_restored(qapp: QApplication, _program_look: None) -> Iterator[None]:
     """The look that a test leaves is the one that it found, also where the program itself chose another."""
     from fedmed_desktop.desktop.look.theme import Appearance, active, px
 

@@ -123,7 +123,7 @@ class ComputerCard(SettingsCard):
         choices = [Choice("0", tr("All but one"))]
         choices += [Choice(str(number), tr("%n core(s)", "", number)) for number in range(1, cores + 1)]
         self.cores = self.add_choice(self.tr("Cores for training"), choices, "0")
-        self.add(Caption(self.tr("Counts from the next start of the program. Hours in which something may leave, and "
+        self.add(Caption(self.tr("Applies from the next start of the program. Hours in which something may leave, and "
                                  "the rank, are limited by the policy below."), wrap=True))  # fmt: skip
         self.cores.chosen.connect(self._choose)
 
