@@ -145,9 +145,8 @@ async def run_federation(
 ) -> Finished:
     """Runs all rounds. The first site is the operator's; without an `operator`, the demo rule decides there too.
 
-    Its adapters are looked through for what they may reveal only where there is somebody to read that.
-
-    It computes first in each round, so that who watches has something to see and to decide while the others compute.
+    That site computes first in each round, so that whoever watches has something to see and to decide while the others
+    compute. Its adapters are probed for what they may reveal only where an operator reads the findings.
 
     `joined` gets the operator's agent before any agent runs.
     Raises UserFacingError, also if the federation pauses: nobody could resume a demonstration.
