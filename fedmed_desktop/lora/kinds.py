@@ -17,7 +17,7 @@ from .module import shown
 
 _CONV1D: Final = frozenset({"gpt2", "openai-gpt", "imagegpt", "decision_transformer"})
 _OWN_STATE: Final = frozenset(
-    {"mamba", "mamba2", "falcon_mamba", "rwkv", "xlstm", "recurrent_gemma", "minimax", "reformer", "xlnet"}
+    {"mamba", "mamba2", "falcon_mamba", "rwkv", "xlstm", "recurrent_gemma", "minimax", "reformer", "xlnet", "xlm"}
 )
 _SHARED_LAYERS: Final = frozenset({"zamba", "zamba2"})
 _READS_AHEAD: Final = frozenset({"paligemma", "pi0", "pi0_fast"})
@@ -56,6 +56,11 @@ def check_kind(folder: Path, config: Mapping[str, Any]) -> None:
         raise UserFacingError("model.reads_ahead", path=str(folder), kind=shown(config.get("model_type")))
     if config.get("is_encoder_decoder") is True:
         raise UserFacingError("model.encoder_decoder", path=str(folder), kind=shown(config.get("model_type")))
+
+
+def has_own_state(kind: str) -> bool:
+    """True for a kind that keeps what it has read in a state which this program does not continue from."""
+    return kind in _OWN_STATE
 
 
 def check_weight(folder: Path, name: str, dtype: object) -> None:

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 _SPARE_TOKENS = 64
+_ARGUMENTS: Final = ("cache", "past_key_values")  # from transformers 5.24 on, and before
 
 
 class RoomyLayer(DynamicLayer):  # type: ignore[misc]
@@ -73,6 +75,21 @@ def roomy_cache(config: Any) -> DynamicCache:
     return cache
 
 
+def as_argument(cache: DynamicCache, model: Any) -> dict[str, DynamicCache]:
+    """The cache by the name that this model's forward has for it."""
+    return {_argument(type(model).forward): cache}
+
+
+def takes_cache(model: Any) -> bool:
+    """True if a model's forward can be given a cache of the library."""
+    return bool(_argument(type(model).forward))
+
+
+def keeps_keys(config: Any) -> bool:
+    """True if keys and values are kept by at least one layer of a model of this configuration."""
+    return any(isinstance(layer, DynamicLayer) for layer in DynamicCache(config=config).layers)
+
+
 def keep_rows(cache: DynamicCache, rows: Tensor) -> None:
     """Keeps only these rows of each layer, of keys and values as well as of the state of a recurrence."""
     cache.reorder_cache(rows)
@@ -109,6 +126,13 @@ def rows_of(cache: DynamicCache, rows: Tensor, room: int) -> DynamicCache:
     chosen = DynamicCache()
     chosen.layers = [layer.rows_of(rows, room) for layer in cache.layers]
     return chosen
+
+
+@lru_cache(maxsize=8)  # asked at every token
+def _argument(forward: Any) -> str:
+    """The cache's name in this function; "" where it has none."""
+    taken = inspect.signature(forward).parameters
+    return next((name for name in _ARGUMENTS if name in taken), "")
 
 
 def _enlarged(old: Tensor | None, new: Tensor, room: int) -> Tensor:

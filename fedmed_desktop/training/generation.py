@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .base import BaseModel
-from .cache import can_forget, forget, keep_rows, knows_places, reads_in_parts, roomy_cache
+from .cache import as_argument, can_forget, forget, keep_rows, knows_places, reads_in_parts, roomy_cache
 from .copying import GUESSES, MOST_LEARNED, Copier, Tokens
 from .device import total_memory
 from .memory import halved
@@ -233,8 +233,8 @@ class _Decoding:
                 input_ids=tokens,
                 attention_mask=mask,
                 position_ids=positions,
-                past_key_values=self._cache,
                 use_cache=True,
+                **as_argument(self._cache, self._base.model),
             )
 
     @torch.inference_mode()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +10,8 @@ import transformers
 from safetensors import SafetensorError
 
 from ..errors import UserFacingError
+from ..lora.kinds import has_own_state
+from .cache import keeps_keys, takes_cache
 
 transformers.utils.logging.disable_progress_bar()
 
@@ -36,12 +37,19 @@ def loader_of(config: Any) -> Any:
 
 
 def check_state(folder: Path, model: Any) -> None:
-    """Raises UserFacingError for a model that does not take the keys and values of what it has read, as Mamba."""
-    if "past_key_values" in signature(model.forward).parameters:
-        return
-    if loader_of(model.config) is transformers.AutoModelForCausalLM:
-        raise UserFacingError("model.own_state", path=str(folder), kind=model.config.model_type)
-    raise UserFacingError("training.not_causal", path=str(folder))
+    """Raises UserFacingError for a model that does not continue from keys and values of what it has read, as Mamba.
+
+    Since transformers 5.24 those with a state of their own have an argument of the same name for it.
+    """
+    taken, kind = takes_cache(model), model.config.model_type
+    if not taken and loader_of(model.config) is not transformers.AutoModelForCausalLM:
+        raise UserFacingError("training.not_causal", path=str(folder))
+    try:
+        continues = taken and not has_own_state(kind) and keeps_keys(model.config)
+    except UNREADABLE as error:
+        raise unreadable(folder, error) from error
+    if not continues:
+        raise UserFacingError("model.own_state", path=str(folder), kind=kind)
 
 
 def unreadable(folder: Path, error: Exception) -> UserFacingError:

@@ -18,7 +18,7 @@ from transformers import DynamicCache
 
 from .base import BaseModel
 from .batches import Example, by_length, collate
-from .cache import RoomyLayer, roomy_cache, rows_of
+from .cache import RoomyLayer, as_argument, roomy_cache, rows_of
 from .generation import padded_left
 from .memory import in_parts
 
@@ -165,7 +165,7 @@ def _log_probabilities(
             input_ids=tokens,
             attention_mask=mask,
             position_ids=positions,
-            past_key_values=cache,
             use_cache=True,
+            **as_argument(cache, base.model),
         )
     return functional.log_softmax(logits.float(), dim=-1)

@@ -25,10 +25,9 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
     UnsupportedOperatorException,
 )
-from transformers.cache_utils import DynamicLayer
 
 from ..errors import UserFacingError
-from .cache import roomy_cache
+from .cache import as_argument, roomy_cache
 from .library import UNREADABLE
 
 _ROWS: Final = 2
@@ -56,7 +55,7 @@ def learning(folder: Path, model: Any, linears: Collection[str]) -> frozenset[st
         with_factors(model, linears, 1)
         with FakeTensorMode():
             fake(model)
-            _answer(folder, model)
+            _answer(model)
             taught = _taught(model, linears)
     except _NUMBERS_ASKED:
         return frozenset(linears)
@@ -93,17 +92,15 @@ def fake(model: nn.Module) -> None:
 
 
 @torch.no_grad()
-def _answer(folder: Path, model: Any) -> None:
+def _answer(model: Any) -> None:
     """Reads a prompt and goes on with one token, as scoring does."""
     cache, read = roomy_cache(model.config), 0
-    if not any(isinstance(layer, DynamicLayer) for layer in cache.layers):
-        raise UserFacingError("model.own_state", path=str(folder), kind=model.config.model_type)
     for length in (_TOKENS, 1):
         positions = torch.arange(read, read + length).repeat(_ROWS, 1)
         read += length
         model(
             input_ids=torch.zeros((_ROWS, length), dtype=torch.long), position_ids=positions, use_cache=True,
-            attention_mask=torch.ones((_ROWS, read), dtype=torch.long), past_key_values=cache,
+            attention_mask=torch.ones((_ROWS, read), dtype=torch.long), **as_argument(cache, model),
         )  # fmt: skip
 
 
