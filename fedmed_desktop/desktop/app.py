@@ -33,6 +33,7 @@ from ..wording import tr
 from ..wording.model_card import write_model_card
 from .evaluating import Evaluating
 from .folder import NAME, data_folder, give_names
+from .frame.window import Window
 from .interrupt import quit_on_interrupt
 from .offscreen import Recorder
 from .options import DesktopOptions
@@ -50,6 +51,10 @@ if TYPE_CHECKING:
     from ..demo.comparison import TestScores
     from ..demo.run import DemoResult
     from ..training.preparation import LoadedBase
+    from .join.page import JoinPage
+    from .notes.page import NotesPage
+    from .settings.page import SettingsPage
+    from .welcome.page import WelcomePage
 
 
 class Workshop:
@@ -250,14 +255,32 @@ def open_window(options: DesktopOptions) -> tuple[QApplication, Program]:
     app = application()
     workshop = Workshop()
     program = Program(app, workshop, data_folder(options))
-    program.window.join.findings.ask_torch = workshop.weighed
-    program.window.hosts.look_inside = workshop.inside
-    for report in (program.window.join.report, program.window.notes.report):
-        report.tokens_of = workshop.tokens_of
-    program.window.notes.evaluation.save = workshop.evaluating.save
+    lend(workshop, program.window)
     program.reading.merge = workshop.merge
     program.show()
     return app, program
+
+
+def lend(workshop: Workshop, window: Window) -> None:
+    """Gives the pages what they ask of the workshop, each when it is made."""
+
+    def to_join(page: JoinPage) -> None:
+        page.findings.ask_torch, page.report.tokens_of = workshop.weighed, workshop.tokens_of
+
+    def to_welcome(page: WelcomePage) -> None:
+        page.ask_torch, page.notes.report.tokens_of = workshop.weighed, workshop.tokens_of
+
+    def to_notes(page: NotesPage) -> None:
+        page.report.tokens_of, page.evaluation.save = workshop.tokens_of, workshop.evaluating.save
+
+    def to_settings(page: SettingsPage) -> None:
+        page.findings.ask_torch = workshop.weighed
+
+    window.pages.join.then(to_join)
+    window.pages.welcome.then(to_welcome)
+    window.pages.notes.then(to_notes)
+    window.pages.settings.then(to_settings)
+    window.hosts.look_inside = workshop.inside
 
 
 def run(options: DesktopOptions) -> int:

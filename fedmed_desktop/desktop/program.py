@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtWidgets import QApplication
@@ -38,6 +39,10 @@ from .work.requests import JoinRequest
 from .work.sessions import Backend
 from .work.settings import SettingsFile
 from .work.tasks import end as end_tasks
+
+if TYPE_CHECKING:
+    from .approvals.page import ApprovalsPage
+    from .join.page import JoinPage
 
 AFTER_PAINT_MS = 100
 
@@ -76,7 +81,7 @@ class Program(QObject):
         self.desk = Desk()
         self.engine = Engine(backend, self._take, self)
         self.window = Window(folder)
-        self.window.record_folder = self._record_folder
+        self.window.pages.record_folder = self._record_folder
         self.memory = Memory(
             self.settings, self._keep_settings, self.window, self.appearance, self._trouble, self.log_path, self
         )
@@ -112,17 +117,23 @@ class Program(QObject):
         window.rounds.host_requested.connect(window.hosts.begin)
         window.rounds.try_requested.connect(window.show_trial)
         window.rounds.session.agreement.declined.connect(self._leave)
-        window.join.join_requested.connect(self.join)
-        window.join.cancelled.connect(window.show_rounds)
-        window.join.host_requested.connect(window.hosts.begin)
-        window.join.host_invited.connect(window.hosts.invited)
-        window.approvals.send_requested.connect(engine.send)
-        window.approvals.second_requested.connect(engine.second)
-        window.approvals.keep_requested.connect(engine.keep)
-        window.approvals.take_back_requested.connect(engine.take_back)
-        window.approvals.try_requested.connect(window.show_trial_of)
+        window.pages.join.then(self._connect_join)
+        window.pages.approvals.then(self._connect_approvals)
         engine.closed.connect(self._closed)
         self.appearance.changed.connect(window.show_now)
+
+    def _connect_join(self, page: JoinPage) -> None:
+        page.join_requested.connect(self.join)
+        page.cancelled.connect(self.window.show_rounds)
+        page.host_requested.connect(self.window.hosts.begin)
+        page.host_invited.connect(self.window.hosts.invited)
+
+    def _connect_approvals(self, page: ApprovalsPage) -> None:
+        page.send_requested.connect(self.engine.send)
+        page.second_requested.connect(self.engine.second)
+        page.keep_requested.connect(self.engine.keep)
+        page.take_back_requested.connect(self.engine.take_back)
+        page.try_requested.connect(self.window.show_trial_of)
 
     @property
     def question(self) -> Question | None:
@@ -220,7 +231,7 @@ class Program(QObject):
             case "review":
                 self.window.go("approvals")
             case "take_back" if entry := self.desk.counting_down:
-                self.engine.take_back(entry.sha256, self.window.approvals.name)
+                self.engine.take_back(entry.sha256, self.memory.approver())
             case "agree":
                 self.engine.agree()
             case "resume":

@@ -143,7 +143,7 @@ class Desktop:
         self.window.go(page)
         self.window.show_now()
         QApplication.processEvents()  # what is new on a page is shown with the next turn
-        return words(self.window._stack.currentWidget())
+        return words(self.window.pages.currentWidget())
 
     def faults(self) -> list[Problem]:
         """The faults that were told in a dialog; who asks has seen them."""

@@ -44,7 +44,7 @@ def test_that_the_guide_opens_at_the_chosen_method(desktop: Callable[..., Deskto
     one.program.demonstration.advanced.link.click()
     one.program.demonstration.methods.choose("scaffold")
     one.click(one.program.demonstration.about)
-    guide = one.window._guide
+    guide = one.window.guide()
     assert guide.isVisible() and guide.page == "method-scaffold"
     assert one.program.demonstration.isVisible()
     one.click(guide.close_button)  # a modal window would not let it be read or closed

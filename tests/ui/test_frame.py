@@ -70,14 +70,14 @@ def test_that_the_method_leads_to_its_page_of_the_guide(show: Stage, qtbot: QtBo
     method = show.window.rounds.session.method
     assert method.text() == "About Fed-MedLoRA"
     qtbot.mouseClick(method, Qt.MouseButton.LeftButton)
-    guide = show.window._guide
+    guide = show.window.guide()
     assert guide.isVisible() and guide.page == "method-fed_medlora"
     guide.close()
 
 
 @pytest.mark.parametrize("show", ["monitor-live", "approvals-pending", "notes-own"], indirect=True)
 def test_that_every_question_mark_opens_the_guide_where_its_words_are_explained(show: Stage, qtbot: QtBot) -> None:
-    guide = show.window._guide
+    guide = show.window.guide()
     marks = [mark for mark in show.window.findChildren(HelpLink) if mark.isVisible()]
     assert marks
     for mark in marks:
@@ -164,15 +164,38 @@ def test_that_tab_goes_from_the_list_of_pages_to_the_page_and_then_to_the_strip(
 ) -> None:
     window = Window(tmp_path)
     qtbot.addWidget(window)
-    stops = [window.nextInFocusChain()]
-    while stops[-1] is not window:
-        stops.append(stops[-1].nextInFocusChain())
-    pages = (window.rounds, window.join, window.approvals, window.trial, window.notes)
-    firsts = [next(at for at, one in enumerate(stops) if page.isAncestorOf(one)) for page in pages]
-    assert firsts == sorted(firsts)
-    assert stops.index(window._navigation.button(0)) < firsts[0]
-    assert max(at for at, one in enumerate(stops) if window.notes.isAncestorOf(one)) < stops.index(window.strip._pause)
+    made = (window.trial, window.join, window.notes, window.approvals, window.hosts.page)  # in no order
+    chain = [window.nextInFocusChain()]
+    while chain[-1] is not window:
+        chain.append(chain[-1].nextInFocusChain())
+    stops = [one for one in chain if one.focusPolicy() != Qt.FocusPolicy.NoFocus]
+    first, last = stops.index(window._navigation.button(0)), stops.index(window.strip._pause)
+    for page in (window.rounds, *made):
+        own = [at for at, one in enumerate(stops) if page.isAncestorOf(one)]
+        assert own and first < own[0] and own[-1] < last
     window.end()
+
+
+def test_that_a_page_is_made_when_somebody_turns_to_it_and_not_before(
+    look: Appearance, tmp_path: Path, qtbot: QtBot
+) -> None:
+    window = Window(tmp_path, clock=lambda: NOW)
+    qtbot.addWidget(window)
+    window.show()
+    window.show_desk(Desk(), NOW)
+    pages = window.pages
+    late = {name: getattr(pages, name) for name in ("approvals", "trial", "notes", "history", "settings", "join")}
+    assert {name for name, page in late.items() if page.made} == set()
+    assert window.guide.made is None and pages.welcome.made is None
+    told: list[QWidget] = []
+    pages.notes.then(told.append)
+    window.go("notes")
+    assert {name for name, page in late.items() if page.made} == {"notes"}
+    assert pages.currentWidget() is window.notes and told == [window.notes]
+    pages.notes.then(told.append)
+    assert told == 2 * [window.notes], "one that comes later is told at once"
+    window.show_join()
+    assert {name for name, page in late.items() if page.made} == {"notes", "join"}
 
 
 @pytest.mark.parametrize("show", ["rounds-preparing"], indirect=True)

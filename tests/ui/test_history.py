@@ -213,7 +213,7 @@ def test_that_the_page_is_reached_by_its_key_and_follows_the_record(qtbot: QtBot
     folder = write_record(tmp_path / "site")
     with shown(Scene("rounds", "key", nobody), tmp_path, (1280, 720)) as stage:
         window = stage.window
-        window.record_folder = lambda: folder
+        window.pages.record_folder = lambda: folder
         qtbot.keyClick(window, Qt.Key.Key_6, Qt.KeyboardModifier.ControlModifier)
         assert window.page == "history"
         qtbot.waitUntil(lambda: window.history.model.rowCount() == 27)
@@ -227,11 +227,11 @@ def test_that_a_site_that_was_joined_earlier_has_its_record_though_it_does_not_r
     desktop: Opened, tmp_path: Path
 ) -> None:
     one = desktop().begin()
-    assert one.window.record_folder() is None
+    assert one.window.pages.record_folder() is None
     folder = write_record(tmp_path / "site")
     values = {"address": "ws://127.0.0.1:1", "name": "North", "model": "m", "notes": "n", "data_dir": str(folder)}
     one.program.settings.values.joined = JoinRequest.model_validate(values)
-    assert one.window.record_folder() == folder
+    assert one.window.pages.record_folder() == folder
 
 
 class Ticks(QTimer):

@@ -80,7 +80,7 @@ def test_that_a_federation_is_founded_served_found_again_and_stopped(
     program: Callable[..., Desktop], port: int, tmp_path: Path
 ) -> None:
     first = program(first_run=True)
-    first.click(first.window._home.welcome.purpose.buttons["host"])  # the first run leads there too
+    first.click(first.window.pages.welcome().purpose.buttons["host"])  # the first run leads there too
     assert first.window.page == "hosting" and not page(first).found.isEnabled()
     fill(first, port)
     first.until(lambda: page(first).found.isEnabled())

@@ -126,9 +126,9 @@ def test_that_the_check_says_where_the_key_lies_and_what_is_wrong(desktop: Opene
     folder = tmp_path / "site"
     load_key(folder, "site", {})
     one = desktop().begin()
-    one.window.join.findings.ask_torch = lambda asked: replace(asked, takes=Takes(2, 1))
     join(one, folder, f"ws://127.0.0.1:{port}")
     page = opened(one)
+    page.findings.ask_torch = lambda asked: replace(asked, takes=Takes(2, 1))
     assert str(folder / "identity.key") in page.key.sentence.text()
     one.click(page.findings.button)
     one.until(lambda: bool(page.findings.rows))

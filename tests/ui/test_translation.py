@@ -165,7 +165,7 @@ def test_that_from_right_to_left_every_page_is_there_and_the_navigation_stands_o
     qapp.setLayoutDirection(Qt.LayoutDirection.RightToLeft)
     try:
         with shown(scene, folder, (1280, 720)) as made:
-            bar, shown_page = made.window._navigation, made.window._stack.currentWidget()
+            bar, shown_page = made.window._navigation, made.window.pages.currentWidget()
             assert bar.mapTo(made.window, bar.rect().topLeft()).x() > shown_page.mapTo(made.window, QPoint()).x()
             assert bar.isVisible() and shown_page.isVisible() and not made.window.grab().isNull()
     finally:

@@ -23,14 +23,13 @@ NOTES = resource("demo_notes") / "Lakeview"
 def first(qtbot: QtBot, qapp: QApplication, tmp_path: Path) -> Iterator[Desktop]:
     """The program at its first start."""
     one = Desktop(qtbot, qapp, tmp_path / "program", first_run=True)
-    one.window.join.findings.ask_torch = lambda asked: asked
     yield one.begin()
     one.close()
     assert not one.unseen_faults()
 
 
 def page(one: Desktop) -> WelcomePage:
-    found = one.window._home.currentWidget()
+    found = one.window.pages.home.currentWidget()
     assert isinstance(found, WelcomePage)
     return found
 
@@ -121,5 +120,5 @@ def test_that_each_page_can_be_skipped_and_what_stood_there_is_not_handed_on(fir
 
 def test_that_f1_opens_its_own_page_of_the_guide(first: Desktop) -> None:
     first.window.show_guide()
-    assert first.window._guide.page == "first-run"
-    first.window._guide.close()
+    assert first.window.guide().page == "first-run"
+    first.window.guide().close()

@@ -84,7 +84,7 @@ class Host:
 
 def first_run(one: Desktop, hand: Hand, invitation: str, notes: Path) -> None:
     """Four pages: what for, this computer, the invitation pasted, the notes checked."""
-    page = one.window._home.currentWidget()
+    page = one.window.pages.home.currentWidget()
     hand.click(page.purpose.buttons["join"])
     one.until(lambda: len(page.computer.rows) == 4)
     hand.click(page.on)

@@ -7,7 +7,10 @@ import gc
 import weakref
 from pathlib import Path
 
-from fedmed_desktop.desktop.app import Workshop
+from pytestqt.qtbot import QtBot
+
+from fedmed_desktop.desktop.app import Workshop, lend
+from fedmed_desktop.desktop.frame.window import Window
 from fedmed_desktop.site.preflight import Asked, Sizes
 from tests.parts.model import copied, replace_weights
 
@@ -46,3 +49,13 @@ def test_that_the_number_of_threads_counts_also_where_the_model_is_loaded(tiny_m
     base = workshop._base(tiny_model, 1)
     assert base.get().threads == 1
     assert workshop._base(tiny_model, 2).get().threads == 2 and workshop._base(tiny_model).get().threads == 2
+
+
+def test_that_each_page_has_what_it_asks_of_the_workshop_once_it_is_made(qtbot: QtBot, tmp_path: Path) -> None:
+    window, workshop = Window(tmp_path), Workshop()
+    qtbot.addWidget(window)
+    lend(workshop, window)
+    join, welcome, notes, settings = window.join, window.pages.welcome(), window.notes, window.settings
+    assert {join.findings.ask_torch, welcome.ask_torch, settings.findings.ask_torch} == {workshop.weighed}
+    assert {page.report.tokens_of for page in (join, welcome.notes, notes)} == {workshop.tokens_of}
+    assert notes.evaluation.save == workshop.evaluating.save

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from ...site.proxy import SYSTEM
 from ...wording import told, tr
 from ..work.hosted import Hosted, Inside, host_folder
 from .asking import Asking
+from .late import Late
 
 if TYPE_CHECKING:
     from ..hosting.page import HostingPage
@@ -40,10 +40,13 @@ class Hosting(QObject):
         self._is_ending = False
         self.look_inside: Callable[[Path], Inside] = lambda model: Inside(None, "plain")
         self._asking = Asking(window)
+        self._page = window.pages.places["hosting"] = Late(self._make_page)
 
-    @cached_property
+    @property
     def page(self) -> HostingPage:
-        """Made at the first need."""
+        return self._page()
+
+    def _make_page(self) -> HostingPage:
         from ..hosting.page import HostingPage
 
         page = HostingPage(self._folder / "federations", self._inside, self._clock)
@@ -53,7 +56,7 @@ class Hosting(QObject):
         page.ended.connect(self._ended)
         page.forget_asked.connect(self._ask_forget)
         page.guide_requested.connect(self._window.show_guide_at)
-        return self._window.add_late(page)
+        return self._window.pages.add(page)
 
     @property
     def question(self) -> Question | None:
@@ -101,8 +104,8 @@ class Hosting(QObject):
 
     def end(self) -> None:
         """Disconnects, for the end of the program. A coordinator that runs goes on."""
-        if "page" in self.__dict__:  # it was made
-            self.page.end()
+        if self._page.made is not None:
+            self._page.made.end()
 
     @Slot()
     def begin(self) -> None:

@@ -23,6 +23,9 @@ from ..work.tasks import run_task
 from .window import Window
 
 if TYPE_CHECKING:
+    from ..approvals.page import ApprovalsPage
+    from ..history.page import HistoryPage
+    from ..join.page import JoinPage
     from ..settings.page import SettingsPage
 
 
@@ -49,16 +52,15 @@ class Memory(QObject):
         self._failed, self._log_path = failed, log_path
         self._page: SettingsPage | None = None
         self.knows_monitor = False  # else the Monitor was never told how it was left
-        window.settings_made.connect(self._fill_settings)
         appearance.changed.connect(self._looks_otherwise)
-        window.join.findings.reaching.connect(self._checked)
         window.rounds.session.identity.compared.connect(self._compared)
         window.rounds.action_requested.connect(self._acted)
-        window.approvals.named.connect(self._named)
         window.hosts.changed.connect(self._hosts)
         window.hosts.overseen.connect(self._oversees)
-        window.approvals.send_requested.connect(self.save)
-        window.approvals.keep_requested.connect(self.save)
+        window.pages.join.then(self._fill_join)
+        window.pages.approvals.then(self._fill_approvals)
+        window.pages.history.then(self._fill_history)
+        window.pages.settings.then(self._fill_settings)
 
     def restore(self) -> None:
         values, window = self._settings.values, self._window
@@ -68,9 +70,7 @@ class Memory(QObject):
         window.hosts.restore(values.hosted, values.overseen)
         hosts = values.hosted is not None or values.overseen is not None
         window.go(values.page if values.page != "hosting" or hosts else "rounds")
-        window.join.proxy = values.proxy
         window.rounds.session.identity.done = values.compared
-        window.approvals.name = values.approver
 
     def make_monitor(self) -> None:
         """The Monitor is made later than the rest, once the charts' library is there."""
@@ -134,11 +134,22 @@ class Memory(QObject):
             self._settings.values.joined = joined.model_copy(update={"invitation": ""})
             self.save()
 
-    @Slot(object)
+    def _fill_join(self, page: JoinPage) -> None:
+        page.proxy = self._settings.values.proxy
+        page.findings.reaching.connect(self._checked)
+
+    def _fill_approvals(self, page: ApprovalsPage) -> None:
+        page.name = self.approver()
+        page.named.connect(self._named)
+        page.send_requested.connect(self.save)
+        page.keep_requested.connect(self.save)
+
+    def _fill_history(self, page: HistoryPage) -> None:
+        page.name_of = self.approver
+
     def _fill_settings(self, page: SettingsPage) -> None:
         self._page = page
         page.log_path = self._log_path
-        page.findings.ask_torch = self._window.join.findings.ask_torch
         page.changed.connect(self.save)
         page.appearance.appearance_chosen.connect(self._appearance.choose)
         page.appearance.scale_chosen.connect(self._appearance.set_text_scale)
@@ -185,9 +196,15 @@ class Memory(QObject):
     def _named(self, name: str) -> None:
         self._settings.values.approver = name
 
+    def approver(self) -> str:
+        """Name of the person who decides here, as far as known."""
+        return self._settings.values.approver
+
     @Slot()
     def save(self) -> None:
-        self._window.join.proxy = self._window.hosts.proxy = self._settings.values.proxy
+        self._window.hosts.proxy = self._settings.values.proxy
+        if (join := self._window.pages.join.made) is not None:
+            join.proxy = self._settings.values.proxy
         if not self._keeps:
             return
         try:

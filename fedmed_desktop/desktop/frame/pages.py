@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QWidget
 
@@ -76,10 +76,14 @@ class PageList(NavigationBar):
 
 def tab_before(page: QWidget, last: QWidget) -> None:
     """Tab comes to the parts of a page that was made late before it comes to those of `last`, as if made in order."""
-    chain: list[QWidget] = [page]
-    while (following := chain[-1].nextInFocusChain()) is not None and following is not page:
-        chain.append(following)
-    before = [one for one in chain if page.isAncestorOf(one)][-1:] or [page]
-    for one in [one for one in chain if last.isAncestorOf(one)]:
-        QWidget.setTabOrder(before[-1], one)
-        before.append(one)
+    before = page.window().previousInFocusChain() or page
+    while before is not page and not (page.isAncestorOf(before) and _takes_focus(before)):
+        before = before.previousInFocusChain() or page
+    for one in filter(_takes_focus, last.findChildren(QWidget)):
+        QWidget.setTabOrder(before, one)
+        before = one
+
+
+def _takes_focus(part: QWidget) -> bool:
+    """Qt leaves the order as it is where a part that it is asked about is none that Tab stops at."""
+    return part.focusPolicy() != Qt.FocusPolicy.NoFocus

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Slot
 
@@ -20,6 +21,10 @@ from ..work.engine import Engine
 from ..work.tasks import run_task
 from .window import Window
 
+if TYPE_CHECKING:
+    from ..notes.page import NotesPage
+    from ..trial.page import TrialPage
+
 
 class Reading(QObject):
     """Turns the pages' wishes into the engine's commands. `failed` is told why an evaluation cannot begin."""
@@ -28,11 +33,17 @@ class Reading(QObject):
         super().__init__(window)
         self._engine, self._desk, self._failed, self._window = engine, desk, failed, window
         self.merge: Merge | None = None
-        window.trial.read_requested.connect(self._read)
-        window.trial.stop_requested.connect(engine.stop_reading)
-        window.notes.evaluation_requested.connect(self._evaluate)
-        window.trial.head.save.export_wanted.connect(self._export)
-        window.notes.evaluation.stop_wanted.connect(engine.stop_evaluating)
+        window.pages.trial.then(self._connect_trial)
+        window.pages.notes.then(self._connect_notes)
+
+    def _connect_trial(self, page: TrialPage) -> None:
+        page.read_requested.connect(self._read)
+        page.stop_requested.connect(self._engine.stop_reading)
+        page.head.save.export_wanted.connect(self._export)
+
+    def _connect_notes(self, page: NotesPage) -> None:
+        page.evaluation_requested.connect(self._evaluate)
+        page.evaluation.stop_wanted.connect(self._engine.stop_evaluating)
 
     @Slot(object)
     def _read(self, wish: TrialWish) -> None:

@@ -5,42 +5,44 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from PySide6.QtCore import Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QCloseEvent, QKeySequence
-from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QCloseEvent, QKeySequence, QWhatsThisClickedEvent
+from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QMainWindow, QVBoxLayout, QWidget
 
-from ..approvals.page import ApprovalsPage
-from ..guide.window import GuideDialog
 from ..look.icons import app_icon
-from ..notes.page import NotesPage
 from ..rounds.status import Status, status
-from ..trial.choices import BLOB, best_adapter
-from ..trial.page import TrialPage
+from ..trial.choices import BLOB
 from ..widgets import NavigationButton
 from ..work.desk import Desk, utc_now
+from .experiments import Experiments
 from .header import APP_NAME, Header
-from .home import Home
 from .hosting import Hosting
+from .late import Late
 from .menu import Menu
 from .pages import GUIDES, PAGES, PageList, tab_before
 from .sayings import Sayings
+from .stack import Pages
 from .strip import WorkStrip
 
 if TYPE_CHECKING:
+    from ..approvals.page import ApprovalsPage
     from ..experiment.page import ExperimentPage
+    from ..guide.window import GuideDialog
     from ..history.page import HistoryPage
+    from ..join.page import JoinPage
     from ..monitor.page import MonitorPage
+    from ..notes.page import NotesPage
+    from ..rounds.page import RoundsPage
     from ..settings.page import SettingsPage
+    from ..trial.page import TrialPage
     from ..welcome.page import WelcomePage
 
 SIZE: Final = (1280, 720)
 
 B = TypeVar("B", bound=QBoxLayout)
-P = TypeVar("P", bound=QWidget)
 
 
 def _close(layout: B) -> B:
@@ -56,26 +58,30 @@ class Window(QMainWindow):
     closing = Signal()  # the window is to close
     quit_requested = Signal()
     log_requested = Signal()
-    settings_made = Signal(object)  # its page
     leave_requested = Signal()
 
     def __init__(self, folder: Path, clock: Callable[[], datetime] = utc_now) -> None:
         """`folder` is the program's own: sites' folders are made in it."""
         super().__init__()
         self._clock = clock
-        self._desk, self._folder = Desk(), folder
-        self._ended = self._shows_experiment = False
-        self.record_folder: Callable[[], Path | None] = lambda: None  # of the site, which has its audit chain
+        self._desk, self._ended = Desk(), False
         self.setWindowTitle(APP_NAME)
         self.setWindowIcon(app_icon())
         self.resize(*SIZE)
-        self._guide = GuideDialog(self)
+        self.guide = Late(self._make_guide)
         self.menu = self._make_menu()
         self._lay_out(folder)
         self.hosts = Hosting(self, folder, clock)
         self._host.triggered.connect(self.hosts.begin)
+        self._experiments = Experiments(self)
+        self._open.triggered.connect(self._experiments.ask)
         self._header.menu.strayed.connect(self._take_focus)
         self._navigation.button(0).setFocus()
+
+    def _make_guide(self) -> GuideDialog:
+        from ..guide.window import GuideDialog
+
+        return GuideDialog(self)
 
     def _make_menu(self) -> Menu:
         menu = Menu(self)
@@ -83,7 +89,7 @@ class Window(QMainWindow):
             self.show_guide
         )
         self._host = menu.add(self.tr("Host a federation…"))
-        menu.add(self.tr("Open experiment…"), QKeySequence.StandardKey.Open).triggered.connect(self.ask_experiment)
+        self._open = menu.add(self.tr("Open experiment…"), QKeySequence.StandardKey.Open)
         menu.add(self.tr("Settings…"), QKeySequence.StandardKey.Preferences).triggered.connect(self.show_settings)
         menu.add(self.tr("Open the log file")).triggered.connect(self.log_requested)
         menu.add_separator()
@@ -102,7 +108,7 @@ class Window(QMainWindow):
         self._navigation.chosen.connect(self._turn_to)
         self._navigation.keyed.connect(self._keyed)
         self._said = Sayings(whole)
-        self._stack = QStackedWidget(whole)
+        self.pages = Pages(folder, self._clock, whole)
         column.addWidget(self._header)
         middle = _close(QHBoxLayout())
         column.addLayout(middle, 1)
@@ -110,76 +116,67 @@ class Window(QMainWindow):
         content = _close(QVBoxLayout())
         middle.addLayout(content, 1)
         content.addWidget(self._said)
-        content.addWidget(self._stack, 1)
-        self._make_pages(folder)
+        content.addWidget(self.pages, 1)
         self.strip = WorkStrip(whole)  # after the pages, as Tab comes to it
         column.addWidget(self.strip)
         self.strip.action_requested.connect(self.rounds.action_requested)
+        self._connect()
 
-    def _make_pages(self, folder: Path) -> None:
-        self._home = Home(folder, self._stack)
-        self.rounds, self.join = self._home.rounds, self._home.join
-        self.approvals = ApprovalsPage(self._clock, self._stack)
-        self.trial, self.notes = TrialPage(self._clock, self._stack), NotesPage(self._stack)
-        self.trial.blind.path = folder / "preferences.jsonl"
-        for page in (self._home, self.approvals, self.trial, self.notes):
-            self._stack.addWidget(page)
-        self.join.guide_requested.connect(self.show_guide)
+    def _connect(self) -> None:
+        """Connects pages with the window, those that are made late as soon as they are there."""
+        pages = self.pages
+        pages.added.connect(self._order)
         self.rounds.guide_requested.connect(self.show_guide_at)
-        self.notes.adapter_of = lambda desk: best.label if (best := best_adapter(desk)) else ""
+        pages.join.then(lambda page: page.guide_requested.connect(self.show_guide))
+        pages.settings.then(lambda page: page.policy.guide_requested.connect(self.show_guide_at))
+        pages.history.then(lambda page: page.join_requested.connect(self.show_join))
+
+    @Slot(object)
+    def _order(self, page: QWidget) -> None:
+        """Tab comes to a page that was made late before it comes to the strip below."""
+        tab_before(page, self.strip)
 
     # -- pages -------------------------------------------------------------------------------------------------------
 
-    @cached_property
+    @property
+    def rounds(self) -> RoundsPage:
+        return self.pages.home.rounds
+
+    @property
+    def join(self) -> JoinPage:
+        return self.pages.join()
+
+    @property
     def monitor(self) -> MonitorPage:
-        """Made at the first need: its charts' library takes a tenth of a second that the first paint can spare."""
-        from ..monitor.page import MonitorPage
+        return self.pages.monitor()
 
-        page = MonitorPage(self._stack)
-        page.experiment_asked.connect(self.ask_experiment)
-        page.comparing.root, page.comparing.present = self._folder / "sites", self.record_folder
-        return self.add_late(page)
+    @property
+    def experiment(self) -> ExperimentPage:
+        return self.pages.experiment()
 
-    @cached_property
+    @property
+    def approvals(self) -> ApprovalsPage:
+        return self.pages.approvals()
+
+    @property
+    def trial(self) -> TrialPage:
+        return self.pages.trial()
+
+    @property
+    def notes(self) -> NotesPage:
+        return self.pages.notes()
+
+    @property
     def history(self) -> HistoryPage:
-        """Made at the first need."""
-        from ..history.page import HistoryPage
+        return self.pages.history()
 
-        page = HistoryPage(self._clock, self._stack)
-        page.folder_of, page.name_of = self.record_folder, lambda: self.approvals.name
-        page.join_requested.connect(self.show_join)
-        return self.add_late(page)
+    @property
+    def settings(self) -> SettingsPage:
+        return self.pages.settings()
 
     def let_host(self, shown: bool) -> None:
         """Shows or hides the entry for hosting in the list of pages."""
         self._navigation.show_page("hosting", shown)
-
-    def add_late(self, page: P) -> P:
-        """Adds a page that is made at its first need; Tab comes to it before it comes to the strip below."""
-        self._stack.addWidget(page)
-        tab_before(page, self.strip)
-        return page
-
-    @cached_property
-    def settings(self) -> SettingsPage:
-        """Made at the first need; who has the settings fills it then."""
-        from ..settings.page import SettingsPage
-
-        page = SettingsPage(self._stack)
-        page.policy.guide_requested.connect(self.show_guide_at)
-        self.settings_made.emit(page)
-        return self.add_late(page)
-
-    @cached_property
-    def experiment(self) -> ExperimentPage:
-        """Made when somebody first wants to see one; it stands in the Monitor's place until it is closed."""
-        from ..experiment.page import ExperimentPage
-
-        page = ExperimentPage(self._stack)
-        page.opened.connect(self._show_experiment)
-        page.refused.connect(self.say)
-        page.closed.connect(self._close_experiment)
-        return self.add_late(page)
 
     @Slot()
     def prepare(self) -> None:
@@ -198,18 +195,8 @@ class Window(QMainWindow):
     def _turn_to(self, number: int) -> None:
         if isinstance(self.focusWidget(), NavigationButton):
             self._navigation.focus()  # who turns pages by keys goes on from there
-        self._stack.setCurrentWidget(self._pages(number))
+        self.pages.show_page(PAGES[number])
         self.show_now()
-
-    def _pages(self, number: int) -> QWidget:
-        page = PAGES[number]
-        if page == "rounds":
-            return self._home
-        if page == "hosting":
-            return self.hosts.page
-        if page == "monitor" and self._shows_experiment:
-            return self.experiment
-        return cast(QWidget, getattr(self, page))
 
     @Slot()
     def _keyed(self) -> None:
@@ -217,14 +204,17 @@ class Window(QMainWindow):
 
     def _first_on_page(self) -> QWidget:
         """Widget for a person who came by keys: the note that is to be read, else the one next step."""
-        steps: dict[str, QWidget] = {
-            "trial": self.trial.note.editor,
-            "approvals": self.approvals.decision.form.hold,
-            "rounds": self.rounds.session.status.button,
-        }
-        found = steps.get(self.page)
-        own = self._navigation.button(self._navigation.current())
-        return found if found is not None and found.isVisible() else own
+        own: QWidget = self._navigation.button(self._navigation.current())
+        match self.page:
+            case "trial":
+                found: QWidget = self.trial.note.editor
+            case "approvals":
+                found = self.approvals.decision.form.hold
+            case "rounds":
+                found = self.rounds.session.status.button
+            case _:
+                return own
+        return found if found.isVisible() else own
 
     @Slot()
     def _take_focus(self) -> None:
@@ -236,21 +226,22 @@ class Window(QMainWindow):
 
     @Slot()
     def show_rounds(self) -> None:
-        self._home.setCurrentWidget(self.rounds)
+        self.pages.home.setCurrentWidget(self.rounds)
         self.go("rounds")
         self.show_now()
 
     @Slot()
     def show_join(self) -> None:
-        self._home.setCurrentWidget(self.join)
+        self.pages.home.setCurrentWidget(self.join)
         self.go("rounds")
         self.join.begin()
 
     def show_welcome(self) -> WelcomePage:
         """Leads through the first run, in Rounds' place."""
-        self._home.setCurrentWidget(self._home.welcome)
+        page = self.pages.welcome()
+        self.pages.home.setCurrentWidget(page)
         self.go("rounds")
-        return self._home.welcome
+        return page
 
     @Slot()
     def show_trial(self) -> None:
@@ -268,37 +259,32 @@ class Window(QMainWindow):
         if entry and (part := entry.update.parts.get("adapter")):
             self.trial.choose(f"{BLOB}{part.sha256}")
 
-    @Slot()
-    def ask_experiment(self) -> None:
-        """Asks for the folder of an experiment; the page is turned to once one was read."""
-        self.experiment.ask()
-
-    @Slot()
-    def _show_experiment(self) -> None:
-        self._shows_experiment = True
-        self._turn_to_monitor()
-        self.experiment.focus()
-
-    @Slot()
-    def _close_experiment(self) -> None:
-        self._shows_experiment = False
-        self._turn_to_monitor()
-        self._navigation.focus()
-
-    def _turn_to_monitor(self) -> None:
-        if self.page == "monitor":
+    def turn_again(self, page: str) -> None:
+        """Turns to a page, also where that is on top already: another one may stand in its place now."""
+        if self.page == page:
             self._turn_to(self._navigation.current())
         else:
-            self.go("monitor")
+            self.go(page)
+
+    def focus_pages(self) -> None:
+        """Gives the keyboard to the entry of the page that is on top."""
+        self._navigation.focus()
 
     @Slot()
     def show_guide(self) -> None:
-        page = self._home.page if self.page == "rounds" else self.page
-        self._guide.open_at(GUIDES.get(page, page))
+        page = self.pages.home.page if self.page == "rounds" else self.page
+        self.show_guide_at(GUIDES.get(page, page))
 
     @Slot(str)
     def show_guide_at(self, place: str) -> None:
-        self._guide.open_at(place)
+        self.guide().open_at(place)
+
+    def event(self, event: QEvent) -> bool:
+        """Opens the guide where a "?" somewhere in the window asks for it."""
+        if isinstance(event, QWhatsThisClickedEvent):
+            self.show_guide_at(event.href())
+            return True
+        return super().event(event)
 
     # -- what is shown -----------------------------------------------------------------------------------------------
 
@@ -315,9 +301,9 @@ class Window(QMainWindow):
         self._navigation.count("approvals", sum(e.state == "pending" for e in desk.queue))
         self._leave.setEnabled(desk.running)
         self._leave.setText(self.tr("End the demonstration…") if desk.is_demo else self.tr("Stop taking part…"))
-        page = self._stack.currentWidget()
-        if page is self._home:
-            self._home.show_desk(desk, state, now)
+        page = self.pages.currentWidget()
+        if page is self.pages.home:
+            self.pages.home.show_desk(desk, state, now)
         else:
             page.show_desk(desk)  # type: ignore[union-attr]
         return state

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from PySide6.QtCore import QEvent, QObject, QSignalBlocker, QSize, Qt, QUrl, Slot
-from PySide6.QtGui import QKeySequence, QShortcut, QWhatsThisClickedEvent
+from PySide6.QtCore import QEvent, QSignalBlocker, QSize, Qt, QUrl, Slot
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from ..look import theme
@@ -54,8 +54,6 @@ class GuideDialog(QDialog):
         column.addLayout(self._buttons())
         self._connect()
         self._show_found("", self._found)
-        if parent is not None:
-            parent.installEventFilter(self)
 
     def _beside(self) -> Row:
         """The text with the contents, or what was found, at its left; above it where large letters leave no room."""
@@ -106,13 +104,6 @@ class GuideDialog(QDialog):
     @property
     def page(self) -> str:
         return self._page
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Opens where a "?" somewhere in the window asks for it."""
-        if isinstance(event, QWhatsThisClickedEvent):
-            self.open_at(event.href())
-            return True
-        return super().eventFilter(watched, event)
 
     @Slot(str)
     def open_at(self, place: str) -> None:
