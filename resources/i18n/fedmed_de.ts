@@ -2289,6 +2289,10 @@
         </translation>
     </message>
     <message>
+        <source>Once a round&apos;s training is done, this shows how much each layer has changed.</source>
+        <translation>Sobald das Training einer Runde fertig ist, zeigt dies, wie stark sich jede Schicht verändert hat.</translation>
+    </message>
+    <message>
         <source>One of the notes cannot be used.</source>
         <translation>Einer der Texte ist nicht verwendbar.</translation>
     </message>

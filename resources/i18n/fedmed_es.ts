@@ -2289,6 +2289,10 @@
         </translation>
     </message>
     <message>
+        <source>Once a round&apos;s training is done, this shows how much each layer has changed.</source>
+        <translation>Cuando termine el entrenamiento de una ronda, aquí se verá cuánto ha cambiado cada capa.</translation>
+    </message>
+    <message>
         <source>One of the notes cannot be used.</source>
         <translation>Una de las notas no se puede usar.</translation>
     </message>

@@ -2289,6 +2289,10 @@
         </translation>
     </message>
     <message>
+        <source>Once a round&apos;s training is done, this shows how much each layer has changed.</source>
+        <translation>Une fois l’entraînement d’un tour terminé, ceci montre combien chaque couche a changé.</translation>
+    </message>
+    <message>
         <source>One of the notes cannot be used.</source>
         <translation>L’une des notes est inutilisable.</translation>
     </message>

@@ -284,6 +284,17 @@ def test_that_a_cell_tells_its_modules_ranks_where_they_are_not_all_alike(page: 
     assert page.layers.read.text() == "round 1, layer 2: 2.00, rank 5"
 
 
+def test_that_the_map_has_its_place_before_the_first_update_so_that_nothing_moves_when_that_comes(
+    page: MonitorPage,
+) -> None:
+    show(page, desk_of(run(1, 150)))
+    before = page.layers.geometry(), page.charts.geometry()
+    assert "Once a round's training is done" in page.layers.sentence.text() and page.layers.as_table.isHidden()
+    show(page, desk_of([record(layered(1, 1.0, 2.0)), *run(1, 150)]))
+    assert page.layers.isVisible() and page.layers.as_table.isVisible()
+    assert (page.layers.geometry(), page.charts.geometry()) == before
+
+
 def test_that_a_record_of_earlier_versions_has_no_map(page: MonitorPage) -> None:
     show(page, desk_of([record(entry(1)), *run(2, 150)]))
     assert page.charts.isVisible() and page.layers.isHidden()

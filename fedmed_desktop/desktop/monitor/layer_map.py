@@ -107,7 +107,11 @@ class ShadeBar(Restyled, QWidget):
 
 
 class LayerMap(Card):
-    """Hidden until a training has measured its layers."""
+    """Map of the layers, which has its place from the first round on, before a training has measured them.
+
+    If it came only then, the whole page would be laid out anew and every chart painted three times (40 ms), just when
+    an update asks for a decision. Hidden in runs whose rounds have told nothing of their layers.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(self.tr("Layer by layer"), parent=parent)
@@ -131,12 +135,17 @@ class LayerMap(Card):
         head.addWidget(self.title, 1)
         head.addWidget(self.as_table)
         self.content.insertLayout(0, head)
-        for widget in (self.sentence, self.view, self.table, self._legend()):
+        self._legend = self._make_legend()
+        for widget in (self.sentence, self.view, self.table, self._legend):
             self.add(widget)
+        for widget in (self._legend, self.as_table):
+            policy = widget.sizePolicy()
+            policy.setRetainSizeWhenHidden(True)
+            widget.setSizePolicy(policy)
         self.hide()
         self.restyle()
 
-    def _legend(self) -> Row:
+    def _make_legend(self) -> Row:
         """Meaning of the shades; a cell that is read stands beside it where there is room, always in the same place."""
         line = Spaced()
         row = QHBoxLayout(line)
@@ -152,13 +161,15 @@ class LayerMap(Card):
 
     def show_curves(self, curves: Curves) -> None:
         """Draws where a round has come; costs nothing else."""
-        if curves.layers is self._layers:
+        self.setVisible(bool(curves.layers) or len(curves.rounds) == 1)
+        if curves.layers is self._layers and self.sentence.text():
             return
         self._layers, self._ranks = curves.layers, curves.layer_ranks
         self.sentence.setText(layers_sentence(curves))
         self.view.setAccessibleDescription(self.sentence.text())
         self._draw()
-        self.setVisible(bool(self._layers))
+        for part in (self.view.centralWidget, self._legend, self.as_table):
+            part.setVisible(bool(self._layers))
 
     # -- the cells -------------------------------------------------------------------------------------------------
 
@@ -174,6 +185,7 @@ class LayerMap(Card):
 
     def _draw(self) -> None:
         rounds, names = self.rounds, self.names
+        self.view.setFixedHeight(theme.px(min(MOST_PX, max(LEAST_PX, CELL_PX * len(names)))))
         self.cells = np.full((len(names), len(rounds)), NAN)
         for column, at in enumerate(rounds):
             norms = self._layers.get(at, {})
@@ -188,7 +200,6 @@ class LayerMap(Card):
         self._image.setImage(picture, levels=None)
         self._image.setRect(QRectF(rounds[0] - 0.5, 0.5, len(rounds), len(names)))
         self.view.box.setRange(QRectF(rounds[0] - 0.5, 0.5, max(LEAST_ROUNDS, len(rounds)), len(names)), padding=0)
-        self.view.setFixedHeight(theme.px(min(MOST_PX, max(LEAST_PX, CELL_PX * len(names)))))
         self.view.ends = ((rounds[0] - 0.5, rounds[-1] + 0.5), (0.5, len(names) + 0.5))
         step = max(1, -(-len(names) // 5))
         self.view.values.show_scale("linear", tuple(float(row) for row in range(1, len(names) + 1, step)))

@@ -254,7 +254,7 @@ def _reason(series: Series, change: RankChange) -> str:
 def layers_sentence(curves: Curves) -> str:
     """Says where the change of the latest round is, and how large it was beside the round before."""
     if not curves.layers:
-        return ""
+        return tr("Once a round's training is done, this shows how much each layer has changed.")
     *earlier, last = sorted(curves.layers)
     size, times = (math.hypot(*curves.layers[last].values()), "")
     if earlier and (before := math.hypot(*curves.layers[earlier[-1]].values())):
