@@ -138,10 +138,10 @@ class LayerMap(Card):
         self._legend = self._make_legend()
         for widget in (self.sentence, self.view, self.table, self._legend):
             self.add(widget)
-        for widget in (self._legend, self.as_table):
-            policy = widget.sizePolicy()
+        for part in (self._legend, self.as_table):
+            policy = part.sizePolicy()
             policy.setRetainSizeWhenHidden(True)
-            widget.setSizePolicy(policy)
+            part.setSizePolicy(policy)
         self.hide()
         self.restyle()
 
