@@ -303,14 +303,21 @@ def collate(
     return Batch.of(torch.from_numpy(tokens), torch.from_numpy(predicts), map(len, examples), weights).on(device)
 
 
-def by_length(examples: Sequence[Sized], max_padded: int, max_rows: int) -> list[list[int]]:
-    """Indices grouped for evaluation, longest first, so that rows x length stays within `max_padded` tokens."""
+def by_length(examples: Sequence[Sized], max_padded: int, max_rows: int, max_padding: float = 1.0) -> list[list[int]]:
+    """Indices grouped for evaluation, longest first, so that rows x length stays within `max_padded` tokens.
+
+    `max_padding`: the share of a group's tokens that may be padding.
+    """
     order = sorted(range(len(examples)), key=lambda i: (-len(examples[i]), i))
     groups: list[list[int]] = []
+    tokens = 0
     for index in order:
-        group = groups[-1] if groups else None
-        if group and len(group) < max_rows and (len(group) + 1) * len(examples[group[0]]) <= max_padded:
+        group, length = groups[-1] if groups else [], len(examples[index])
+        padded = (len(group) + 1) * len(examples[group[0]]) if group else 0
+        if group and len(group) < max_rows and padded <= max_padded and tokens + length >= (1 - max_padding) * padded:
             group.append(index)
+            tokens += length
         else:
             groups.append([index])
+            tokens = length
     return groups

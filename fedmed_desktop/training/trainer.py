@@ -71,8 +71,10 @@ class SiteTrainer:
     The site is taught and scored on `tasks`, in which its own types are; without any it learns the text itself. With
     `score_on` "loss" no answers are generated and all scores are empty. On the notes `shared` it measures its model
     after training, by `shared_tasks`. One job at a time, events from the calling thread; trainers may share a base, but
-    not at the same time.
+    not at the same time. `scores_update` False: nobody reads what its own model is worth, and it is not measured.
     """
+
+    scores_update = True
 
     def __init__(
         self,
@@ -164,7 +166,7 @@ class SiteTrainer:
 
         job.enter("scoring_after")
         self._attach(trained.adapters)
-        after = self._evaluate(job, validation, "after")
+        after = self._evaluate(job, validation, "after") if self.scores_update else None
         shared_loss = self._shared_loss(job)
 
         job.enter("measuring")
@@ -176,11 +178,11 @@ class SiteTrainer:
             steps=trained.steps,
             train_loss=None if budget else trained.mean_loss,  # no noise covers it
             loss_before=before.loss,
-            loss_after=after.loss,
+            loss_after=after.loss if after else None,
             shared_loss=shared_loss,
             histogram=self._histogram(),
             scores_before=before.scores,
-            scores_after=after.scores,
+            scores_after=after.scores if after else Scores(),
             start_norm=algebra.norm(begun.shared),
             update_norm=math.hypot(*moved.values()),
             effective_rank=algebra.effective_rank(trained.adapters.shared),

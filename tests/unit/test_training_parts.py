@@ -221,14 +221,21 @@ def test_that_each_epoch_takes_every_example_once(lengths: list[int], size: int,
     assert Schedule(lengths, size, seed).batch(2 * per_epoch - 1) == batches[-1]
 
 
-@given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=60), room=st.integers(1, 200), rows=st.integers(1, 8))
-def test_that_groups_by_length_stay_within_their_room(lengths: list[int], room: int, rows: int) -> None:
+@given(
+    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=60),
+    room=st.integers(1, 200),
+    rows=st.integers(1, 8),
+    padding=st.sampled_from([0.0, 0.15, 1.0]),
+)
+def test_that_groups_by_length_stay_within_their_room(lengths: list[int], room: int, rows: int, padding: float) -> None:
     examples = [Example(note(0), (5,) * n, ()) for n in lengths]
-    groups = by_length(examples, room, rows)
+    groups = by_length(examples, room, rows, padding)
     assert sorted(i for group in groups for i in group) == list(range(len(lengths)))
     for group in groups:
         assert len(group) <= rows
-        assert len(group) == 1 or len(group) * max(lengths[i] for i in group) <= room
+        padded = len(group) * max(lengths[i] for i in group)
+        assert len(group) == 1 or padded <= room
+        assert sum(lengths[i] for i in group) >= (1 - padding) * padded
 
 
 def test_that_the_learning_rate_warms_up_and_falls() -> None:

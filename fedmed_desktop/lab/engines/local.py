@@ -92,6 +92,7 @@ class LocalEngine:
         base.remembered = self.remembered
         trainer = kind.for_spec(self._spec, base, site.name, site.notes, site.types, site.modifiers)
         assert isinstance(trainer, kind)
+        trainer.scores_update = False  # no row is about the model of a site before it is combined
         return trainer
 
 
