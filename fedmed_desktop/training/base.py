@@ -6,7 +6,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
@@ -24,6 +24,9 @@ from .memory import TrainingMemory
 from .processes import Lost, Processes
 from .remembered import Remembered
 from .sharding import pass_along, shard
+
+if TYPE_CHECKING:
+    from .evaluation import Evaluation
 
 
 @dataclass
@@ -43,7 +46,7 @@ class BaseModel:
     tokenizer: Any
     processes: Processes | None = None
     sharded: bool = False
-    remembered: Remembered | None = None
+    remembered: Remembered[Evaluation] | None = None
     together: bool = field(default=False, init=False)
     lora: LoraSlot = field(init=False)
     head_apart: bool = field(init=False)

@@ -1,41 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evaluations that were made before: a lab measures the same start model again for each of its methods."""
+"""Results that were computed before: a lab's methods measure the same start model, and many train it alike."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final, Generic, TypeVar
 
 from ..federation.plan import TrainingSettings
 from .adapters import LoraSlot
 from .batches import Examples
 
-if TYPE_CHECKING:
-    from .evaluation import Evaluation
+T = TypeVar("T")
 
 MOST: Final = 2000
 """Evaluations kept, some megabytes; those that were longest not asked for go first (inferred)."""
 
 
-class Remembered:
-    """Evaluations of one base model, by all that decides them. For one thread."""
+class Remembered(Generic[T]):
+    """Results of work with one base model, by all that decides them: `most` in all, by the `size` of each. For one
+    thread."""
 
-    def __init__(self) -> None:
-        self._made: dict[str, Evaluation] = {}
+    def __init__(self, most: int = MOST, size: Callable[[T], int] = lambda one: 1) -> None:
+        self._made: dict[str, T] = {}
+        self._most, self._size = most, size
         self.found = 0
 
-    def get(self, key: str, make: Callable[[], Evaluation]) -> Evaluation:
-        """The evaluation of this identity; made if it is not known. What `make` raises is not remembered."""
+    def get(self, key: str, make: Callable[[], T]) -> T:
+        """The result of this identity; made if it is not known. What `make` raises is not remembered."""
         if key in self._made:
             self.found += 1
-            self._made[key] = self._made.pop(key)  # as the newest
+            found = self._made.pop(key)
         else:
-            self._made[key] = make()
-            if len(self._made) > MOST:
-                del self._made[next(iter(self._made))]
-        return self._made[key]
+            found = make()
+        self._made[key] = found  # as the newest
+        while sum(map(self._size, self._made.values())) > self._most:
+            del self._made[next(iter(self._made))]
+        return found
 
 
 def evaluation_key(slot: LoraSlot, examples: Examples, questions: Examples | None, settings: TrainingSettings) -> str:

@@ -332,6 +332,11 @@ class SiteTrainer:
         job.emit(Evaluated(moment=moment, loss=found.loss, scores=found.scores, **job.where))
         return found
 
+    def identity(self, plan: Plan, given: Given) -> str:
+        """Identity of a round's result in federations that differ in their methods alone; not of privacy's noise."""
+        work = self._key(plan, given, self.examples("train", plan.training), self.examples("validation", plan.training))
+        return json.dumps([work, self._site, self._histogram(), [note.model_dump_json() for note in self._shared]])
+
     def _key(self, plan: Plan, given: Given, train: Examples, validation: Examples) -> str:
         """Identity of a round's work: where it differs, a checkpoint is of something else."""
         beside = [adapter.sha256 if adapter else None for adapter in (given.start, given.frozen, given.control)]

@@ -16,7 +16,6 @@ from tests.unit.test_lab_asked import Unwatched
 
 if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
     from fedmed_desktop.lab.engines.local import LocalEngine
-    from fedmed_desktop.training.evaluation import Evaluation
     from fedmed_desktop.training.remembered import Remembered
 
 
@@ -44,18 +43,18 @@ def rows_of(engine: LocalEngine, model: Path, out: Path, score_on: str) -> list[
 def test_that_cells_have_the_same_bits_when_what_was_evaluated_is_remembered(
     score_on: str, tiny_model: Path, tmp_path: Path
 ) -> None:
-    class Forgetful(Remembered):
-        def get(self, key: str, make: Callable[[], Evaluation]) -> Evaluation:
+    class Forgetful(Remembered[Any]):
+        def get(self, key: str, make: Callable[[], Any]) -> Any:
             return make()
 
     remembering, forgetting = LocalEngine(tiny_model, 1), LocalEngine(tiny_model, 1)
-    forgetting.remembered = Forgetful()
+    forgetting.remembered = forgetting.first_rounds = Forgetful()
     assert rows_of(remembering, tiny_model, tmp_path / "a", score_on) == rows_of(
         forgetting, tiny_model, tmp_path / "b", score_on
     )
-    # Of two sites: what the base is worth, in FedAvg's and Fed-MedLoRA's first round. FedOPAL begins with a personal
-    # adapter beside the shared one.
-    assert remembering.remembered.found == 2 + 2
+    # Of two sites: what the base is worth, in FedAvg's first round, which is Fed-MedLoRA's too. FedOPAL begins with a
+    # personal adapter beside the shared one.
+    assert (remembering.remembered.found, remembering.first_rounds.found) == (2, 2)
 
 
 def test_that_another_adapter_other_labels_and_other_limits_are_other_evaluations(tiny_model: Path) -> None:
@@ -85,18 +84,19 @@ def test_that_another_adapter_other_labels_and_other_limits_are_other_evaluation
     assert evaluation_key(base.lora, nothing, None, settings) == keys[0]
 
 
-def test_that_what_was_longest_not_asked_for_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    from fedmed_desktop.scores import Scores
-    from fedmed_desktop.training import remembered
-    from fedmed_desktop.training.evaluation import Evaluation
+def test_that_what_was_longest_not_asked_for_is_forgotten_first() -> None:
+    from fedmed_desktop.training.remembered import Remembered
 
-    monkeypatch.setattr(remembered, "MOST", 2)
     made: list[str] = []
 
-    def make(key: str) -> Callable[[], Evaluation]:
-        return lambda: made.append(key) or Evaluation(1.0, Scores())  # type: ignore[func-returns-value]
+    def make(key: str) -> Callable[[], str]:
+        return lambda: made.append(key) or key  # type: ignore[func-returns-value]
 
-    kept = remembered.Remembered()
+    kept: Remembered[str] = Remembered(2)
     for key in "abacab":
-        kept.get(key, make(key))
+        assert kept.get(key, make(key)) == key
     assert "".join(made) == "abcb"
+    large: Remembered[str] = Remembered(3, len)
+    for key in ("aa", "b", "aa", "cc", "aa", "dddd"):
+        assert large.get(key, make(key)) == key
+    assert made[4:] == ["aa", "b", "cc", "aa", "dddd"]

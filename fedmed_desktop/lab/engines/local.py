@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from ...federation import Control, FederationSpec, LocalResult, TrainingSettings
 from ...federation.work import Emit
 from ...training.batches import Examples
+from ...training.evaluation import Evaluation
 from ...training.loading import LoadedBase
 from ...training.remembered import Remembered
 from ...training.trainer import SiteTrainer
@@ -22,17 +23,21 @@ from . import SPLITS, Measured, SiteJob, Size, Split
 
 T = TypeVar("T", bound=SiteTrainer)
 
+MOST_BYTES: Final = 2**28
+"""Of first rounds kept (inferred); bundled adapters take half a megabyte, and what a site keeps about as much."""
+
 
 class LocalEngine:
     """Implements Engine on the calling thread. `emit` gets the sites' events.
 
     Methods begin with the same model, and some do the same in their first round: what was evaluated in one cell is not
-    evaluated again in the next.
+    evaluated again in the next, and what was trained in a first round is not trained again.
     """
 
     def __init__(self, model: Path, threads: int, emit: Emit = lambda event: None) -> None:
         self._base = LoadedBase(model, threads=threads)
-        self.remembered = Remembered()
+        self.remembered: Remembered[Evaluation] = Remembered()
+        self.first_rounds: Remembered[LocalResult] = Remembered(MOST_BYTES, _bytes)
         self._emit = emit
         self._trainers: dict[str, SiteTrainer] = {}
         self._sizes: dict[str, Size] = {}
@@ -59,6 +64,11 @@ class LocalEngine:
         """Nothing is open."""
 
     def _train(self, job: SiteJob) -> LocalResult:
+        if job.plan.round > 1 or job.plan.training.privacy:  # the noise of privacy is never the same
+            return self._trained(job)
+        return self.first_rounds.get(self._trainer(job.site).identity(job.plan, job.given), lambda: self._trained(job))
+
+    def _trained(self, job: SiteJob) -> LocalResult:
         with tempfile.TemporaryDirectory(prefix="fedmed-lab-") as checkpoints:
             return self._trainer(job.site).train_round(job.plan, job.given, Path(checkpoints), self._emit, Control())
 
@@ -94,6 +104,10 @@ class LocalEngine:
         assert isinstance(trainer, kind)
         trainer.scores_update = False  # no row is about the model of a site before it is combined
         return trainer
+
+
+def _bytes(result: LocalResult) -> int:
+    return sum(map(len, result.blobs.values())) * (1 + len(result.own))
 
 
 class _Everybody(SiteTrainer):
