@@ -79,8 +79,10 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(optionalhook=True)  # the tests also run without pytest-xdist
 def pytest_xdist_auto_num_workers() -> int:
-    """Processes for `-n auto`: more than four wait for memory and the disk rather than for a processor."""
-    return min(4, os.cpu_count() or 1)
+    """Processes for `-n auto`: one more than there are processors, since a test in four waits for programs that it has
+    started, or for a clock; more than four wait for memory and the disk rather than for a processor.
+    """
+    return min(4, (os.cpu_count() or 1) + 1)
 
 
 class NetworkRefusedError(RuntimeError):

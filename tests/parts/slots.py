@@ -91,21 +91,22 @@ class SlotWatch:
             self._judge(function, arguments, used, took)
 
     def _judge(self, function: Function, arguments: tuple[object, ...], computed: float, took: float) -> None:
-        used = computed / slowness() if computed > MOST_MS else computed
         name = f"{function.__module__.removeprefix('fedmed_desktop.')}.{function.__qualname__}"
-        if self._may_take(name, arguments, used):
-            self._left_out += computed / 1000  # of the slot that called it, too
-        elif used > MOST_MS:
+        most = self._most(name, arguments)
+        used = computed if computed <= most else computed / slowness()
+        if used > most:
             self.found.append(f"{name} computed for {used:.0f} ms")
+        elif most > MOST_MS:
+            self._left_out += computed / 1000  # of the slot that called it, too
         elif took > MOST_WAIT_MS:
             self.found.append(f"{name} took {took:.0f} ms, of which it computed for {used:.0f}")
 
-    def _may_take(self, name: str, arguments: tuple[object, ...], used: float) -> bool:
-        """Whether it is one of those that may take longer, and took no longer than they may."""
+    def _most(self, name: str, arguments: tuple[object, ...]) -> float:
+        """Milliseconds that a slot may compute for, this time."""
         if name in MAKES_A_PAGE and (turned := (id(arguments[0]), *arguments[1:])) not in self._turned:
             self._turned.add(turned)
-            return used <= MOST_FIRST_MS
-        return name in COMES_AS_A_WHOLE and used <= MOST_WHOLE_MS
+            return MOST_FIRST_MS
+        return MOST_WHOLE_MS if name in COMES_AS_A_WHOLE else MOST_MS
 
 
 def slowness() -> float:

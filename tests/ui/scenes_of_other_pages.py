@@ -71,7 +71,7 @@ def _fill(
             window.join.where.give(invitation)
         else:
             window.join.where.turn.click()
-        look = look_at_notes(notes, types_map)
+        look = once(lambda: look_at_notes(notes, types_map), "folder of the form", notes, types_map)
         typed: dict[FieldName, tuple[str, Verdict]] = {
             "address": (address, look_at_address(address)),
             "name": (name, look_at_name(name)),
@@ -86,7 +86,8 @@ def _fill(
             window.join.fields[field].show_verdict(verdict)
         window.join.preview.show_preview(look.preview)
         if look.folder_verdict.state == "right":
-            window.join.report.show_found(look_through(Wish(notes), Progress()))
+            looked = once(lambda: look_through(Wish(notes), Progress()), "notes of the form", notes)
+            window.join.report.show_found(looked)
         window.join.fields["name"].touched.emit()
         if found:
             window.join.findings.show_findings(FOUND)

@@ -20,6 +20,7 @@ from ..work.hosted import Hosted
 from ..work.requests import JoinRequest
 from ..work.settings import SettingsFile
 from ..work.tasks import run_task
+from .stack import load_pages
 from .window import Window
 
 if TYPE_CHECKING:
@@ -73,8 +74,8 @@ class Memory(QObject):
         window.rounds.session.identity.done = values.compared
 
     def make_monitor(self) -> None:
-        """The Monitor is made later than the rest, once the charts' library is there."""
-        run_task(self, _load_charts, self._made, self._fault)
+        """The Monitor is made soon after the start, once the charts' library is there."""
+        run_task(self, load_pages, self._made, self._fault)
 
     @Slot(object)
     def _made(self, _nothing: None) -> None:
@@ -211,8 +212,3 @@ class Memory(QObject):
             self._settings.save()
         except UserFacingError as error:
             self._failed(error)
-
-
-def _load_charts() -> None:
-    """Imports the charts beside the GUI thread, which would stand still for a fifth of a second."""
-    from ..monitor import page  # noqa: F401

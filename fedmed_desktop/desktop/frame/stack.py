@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -118,3 +119,11 @@ class Pages(QStackedWidget):
 
 def _best_adapter(desk: Desk) -> str:
     return best.label if (best := best_adapter(desk)) else ""
+
+
+def load_pages() -> None:
+    """Imports the pages' modules, beside the GUI thread: that would stand still for a fifth of a second while the
+    charts' library is loaded, and for a fiftieth at the first turn to most other pages.
+    """
+    for room in ("approvals", "history", "join", "monitor", "notes", "settings", "trial"):
+        import_module(f"..{room}.page", __package__)
