@@ -248,7 +248,8 @@ def test_that_panning_stops_following_and_the_button_takes_it_up_again(page: Mon
     assert charts.is_following and charts.loss.span()[1] >= 149
 
 
-def test_that_the_wheel_zooms_steps_and_never_values(page: MonitorPage) -> None:
+def test_that_where_the_page_does_not_scroll_the_wheel_zooms_steps_and_never_values(page: MonitorPage) -> None:
+    page.resize(1104, 1200)
     show(page, desk_of(run(1, 150)))
     plot = page.charts.loss.plot
     (left, right), values = plot.box.viewRange()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,14 @@ def test_that_a_brat_folder_comes_back_with_the_same_mentions_and_relations(note
     assert record.file == "n1.txt" and record.row is None
 
 
+def counted_in(codec: str, unit: int) -> Callable[[str, list[tuple[int, int]]], list[str]]:
+    """Cuts spans out of a text, counted in units of so many bytes of an encoding."""
+    return lambda text, spans: [text.encode(codec)[unit * a : unit * b].decode(codec, "ignore") for a, b in spans]
+
+
+COUNTING_BOTH = [counted_in("utf-32-le", 4), counted_in("utf-16-le", 2), counted_in("utf-8", 1)]
+
+
 @often
 @given(note=annotated_notes())
 def test_that_brat_of_windows_comes_back_whole_and_in_parts(note: Note, tmp_path: Path) -> None:
@@ -65,8 +74,9 @@ def test_that_brat_of_windows_comes_back_whole_and_in_parts(note: Note, tmp_path
         for i, (e, spans) in enumerate(zip(kept, parts, strict=True), 1)
     ]
     stored, spans_of_all = plain.replace("\n", "\r\n"), [span for spans in parts for span in spans]
-    # Where the words also stand at the offsets that count both characters, nobody can tell which is meant.
-    assume(plain == stored or any(stored[a:b] != plain[a:b] for a, b in spans_of_all) or not spans_of_all)
+    # Where the words also stand where another way of counting puts them, nobody can tell which is meant.
+    words = [plain[a:b] for a, b in spans_of_all]
+    assume(plain == stored or not words or all(cut(stored, spans_of_all) != words for cut in COUNTING_BOTH))
     record = only(read(folder(tmp_path, stored, "".join(lines))))
     assert record.note is not None
     shift = {span: (len(plain[: span[0]].replace("\n", "\r\n")) - span[0]) for span in spans_of_all}
