@@ -7,10 +7,10 @@
 Offscreen, the real program, the Monitor with all its charts open; in one run, one after the other:
 
   idle        charts of a whole earlier run on the screen, nothing else
-  training    a real demonstration's first training on all cores but one, its charts live
-  round's end the rest of that round: scoring, probes, sending, until its update has waited two seconds for a person
   events      200 training steps a second from another thread for 10 s, without training; the
               benchmark says so and ends where not all of them, or not at that pace, reached the charts
+  training    a real demonstration's first training on all cores but one, its charts live
+  round's end the rest of that round: scoring, probes, sending, until its update has waited two seconds for a person
 
 Each run is a process of its own. Bounds: p99 under 17 ms, worst under 50 ms in each. Prints tables and JSON with the
 ratio of each to idle, and ends with status 1 where a bound is broken in any run; `--keep` writes ui_lateness.json.
