@@ -248,6 +248,18 @@ def test_that_panning_stops_following_and_the_button_takes_it_up_again(page: Mon
     assert charts.is_following and charts.loss.span()[1] >= 149
 
 
+def test_that_a_note_wider_than_its_legend_is_broken_into_lines_and_loses_no_word(qtbot: QtBot) -> None:
+    note = "semantic not measured, because no counts are shared"
+    legend = Legend([Line("model", "accent")])
+    qtbot.addWidget(legend)
+    legend.show_lines([Line("model", "accent")], [note])
+    width = legend.fontMetrics().horizontalAdvance(note) // 2
+    rows = legend._rows(width)
+    assert all(need <= width for row in rows for *_, need in row)
+    assert " ".join(word for row in rows for line, word, *_ in row if line is None) == note
+    assert legend.heightForWidth(width) == len(rows) * legend.heightForWidth(10_000) > 2 * legend.heightForWidth(10_000)
+
+
 def test_that_where_the_page_does_not_scroll_the_wheel_zooms_steps_and_never_values(page: MonitorPage) -> None:
     page.resize(1104, 1200)
     show(page, desk_of(run(1, 150)))

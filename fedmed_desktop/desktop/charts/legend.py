@@ -97,9 +97,14 @@ class Legend(OwnFont, QWidget):
         return [*([(None, place, "")] if place else []), *shown]
 
     def _rows(self, width: int) -> list[list[tuple[Line | None, str, str, int]]]:
-        """Entries with their widths, broken into lines."""
+        """Entries with their widths, broken into lines; a note that is wider than one line takes several."""
         metrics, rows, used = self.fontMetrics(), [[]], 0  # type: ignore[var-annotated]
-        for line, word, value in self._entries():
+        parts = (
+            (line, part, value)
+            for line, word, value in self._entries()
+            for part in ([word] if line else self._broken(word, width))
+        )
+        for line, word, value in parts:
             need = metrics.horizontalAdvance(f"{word} {value}".rstrip()) + (theme.px(28) if line else 0)
             if rows[-1] and used + need > width:
                 rows.append([])
@@ -107,6 +112,17 @@ class Legend(OwnFont, QWidget):
             rows[-1].append((line, word, value, need))
             used += need + theme.px(16)
         return rows
+
+    def _broken(self, note: str, width: int) -> list[str]:
+        """The note in parts that are no wider than this, where its words allow that."""
+        parts, advance = [""], self.fontMetrics().horizontalAdvance
+        for word in note.split():
+            longer = f"{parts[-1]} {word}".lstrip()
+            if parts[-1] and advance(longer) > width:
+                parts.append(word)
+            else:
+                parts[-1] = longer
+        return parts
 
     def _line_height(self) -> int:
         return QFontMetrics(self.font()).height() + theme.px(2)
