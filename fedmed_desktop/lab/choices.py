@@ -232,16 +232,6 @@ class NewcomerSettings(Frozen):
     test_notes: PositiveInt = 100
 
 
-class FittedSettings(Frozen):
-    """Fitting of a federation's last model to each site, by `steps` more on its own notes.
-
-    Of `shares` of the way there, each site takes the one with the lowest loss on its own validation notes (inferred).
-    """
-
-    steps: PositiveInt = 60
-    shares: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field((0.0, 0.25, 0.5, 0.75, 1.0), min_length=1)
-
-
 class SharedSettings(Frozen):
     """Shared notes that are worse than the usual ones, which are validation notes of the sites.
 

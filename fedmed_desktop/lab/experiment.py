@@ -14,6 +14,7 @@ from ..clinical import AnswerForm
 from ..errors import UserFacingError
 from ..federation import TrainingSettings
 from ..federation.client_privacy import misfit as client_privacy_misfit
+from ..federation.fitted import FittedSettings
 from ..federation.methods.method import HistogramOf, Setting
 from ..federation.privacy import misfit as privacy_misfit
 from ..federation.spec import LoraSettings, Tasks
@@ -30,7 +31,6 @@ from .choices import (
     WITH_SPECIALTIES,
     CorpusChoice,
     EncoderSettings,
-    FittedSettings,
     Hardware,
     MethodChoice,
     NewcomerSettings,

@@ -1,20 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Models fitted to each site after the last round: the common adapter, trained on with the site's own notes, as far as
-the site's validation notes ask for it. Strangers get the common adapter as it is.
-
-The way between the two is in weights: (1 - share) of the common adapter and `share` of the one that trained on, as in
-interpolated fine-tuning (WiSE-FT, arXiv 2109.01903); that each site chooses its share is inferred.
-"""
+"""Models fitted to each site after the last round (federation.fitted), as the lab measures them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from ..federation import Given
-from ..lora import Adapter, algebra
+from ..federation.fitted import FittedSettings, Judged, best_share, between
 from ..storage.results import ResultRow
 from .cells import Cell
-from .choices import FittedSettings
 from .engines import Engine, SiteJob
 from .partition import LabSite
 from .rows import row_of
@@ -47,13 +41,6 @@ def _fitted(model: Simulation, engine: Engine, site: str, settings: FittedSettin
     given = Given(common, frozen)
     own = trained_on(engine, site, plan, given, settings.steps)
     jobs = [scoring_job(site, plan, given, between(common, own, share)) for share in settings.shares]
-    losses = [found.loss for found in engine.measure(jobs, "validation")]
-    best = losses.index(min(losses))
-    return settings.shares[best], jobs[best]
-
-
-def between(common: Adapter, own: Adapter, share: float) -> Adapter:
-    """(1 - share) common + share own, as products; of both ranks together where both take part."""
-    if share in (0, 1):
-        return own if share else common
-    return algebra.weighted_sum([(1 - share, common), (share, own)])
+    judged = [Judged(found.loss, found.scores) for found in engine.measure(jobs, "validation")]
+    share = best_share(dict(zip(settings.shares, judged, strict=True)))
+    return share, jobs[settings.shares.index(share)]

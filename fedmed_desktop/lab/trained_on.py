@@ -6,10 +6,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..federation import Given, Plan
+from ..federation.fitted import further, scoring
 from ..lora import Adapter
 from .engines import Engine, SiteJob
-
-_FOR_ITSELF = {"epochs": None, "privacy": None, "schedule": "round", "keep_moments": False}
 
 
 def trained_on(engine: Engine, site: str, plan: Plan, given: Given, steps: int) -> Adapter:
@@ -17,23 +16,11 @@ def trained_on(engine: Engine, site: str, plan: Plan, given: Given, steps: int) 
 
     Raises UserFacingError.
     """
-    training = plan.training.model_copy(update=_FOR_ITSELF | {"steps": steps})
-    (result,) = engine.train([SiteJob(site, _asked(plan, given).model_copy(update={"training": training}), given)])
+    (result,) = engine.train([SiteJob(site, further(plan.training, given, plan.seed, steps), given)])
     return Adapter.from_blob(result.blobs["adapter"])
 
 
 def scoring_job(site: str, plan: Plan, given: Given, adapter: Adapter) -> SiteJob:
     """The job that scores `adapter` in the place of the one that was given."""
     scored = replace(given, start=adapter)
-    return SiteJob(site, _asked(plan, scored).evaluation(), scored)
-
-
-def _asked(plan: Plan, given: Given) -> Plan:
-    return Plan(
-        round=plan.round,
-        start=given.start.sha256,
-        frozen=given.frozen.sha256 if given.frozen else None,
-        rank=max(given.start.ranks.values()),
-        training=plan.training.model_copy(update={"schedule": "round"}),  # no round of a federation, none of its rate
-        seed=plan.seed,
-    )
+    return SiteJob(site, scoring(plan.training, scored, plan.seed), scored)

@@ -15,10 +15,10 @@ import pytest
 from fedmed_desktop.cli import main
 from fedmed_desktop.clinical import Unread
 from fedmed_desktop.federation import LocalResult
+from fedmed_desktop.federation.fitted import FittedSettings
 from fedmed_desktop.federation.methods import METHODS
 from fedmed_desktop.lab.beyond import FULL
 from fedmed_desktop.lab.cells import Cell, cells
-from fedmed_desktop.lab.choices import FittedSettings
 from fedmed_desktop.lab.engines import SiteJob
 from fedmed_desktop.lab.experiment import Experiment, load_experiment
 from fedmed_desktop.lab.report import TABLE_FILE, write_report

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from fedmed_desktop.clinical import Note
 from fedmed_desktop.federation import FederationSpec, LocalResult
+from fedmed_desktop.federation.fitted import FittedSettings, between
 from fedmed_desktop.federation.work import Control
 from fedmed_desktop.lab.beyond import fitted_table
 from fedmed_desktop.lab.cells import Cell
-from fedmed_desktop.lab.choices import FittedSettings
 from fedmed_desktop.lab.compare import Setting
 from fedmed_desktop.lab.engines import Measured, SiteJob, Size
-from fedmed_desktop.lab.fitted import between, fitted_row
+from fedmed_desktop.lab.fitted import fitted_row
 from fedmed_desktop.lab.partition import LabSite, SiteNotes
 from fedmed_desktop.lab.simulate import Simulation
 from fedmed_desktop.lora import Adapter, Module, algebra

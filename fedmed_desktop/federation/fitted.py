@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model fitted to one site: the common adapter, trained on with the site's own notes, as far as its validation notes
+ask for it. Strangers get the common adapter as it is.
+
+The way between the two is in weights: (1 - share) of the common adapter and `share` of the one that trained on, as in
+interpolated fine-tuning (WiSE-FT, arXiv 2109.01903); that each site chooses its share is inferred. Pure: who trains and
+measures is the caller's matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from ..bounds import PositiveInt
+from ..lora import Adapter, algebra
+from ..scores import Scores
+from .plan import Plan, TrainingSettings
+from .values import Frozen
+from .work import Given
+
+_FOR_ITSELF = {"privacy": None, "schedule": "round", "keep_moments": False}
+
+
+class FittedSettings(Frozen):
+    """Fitting of a federation's last model to a site, by `steps` more on the site's own notes.
+
+    Of `shares` of the way there, the site takes the one with which it scores best on its own validation notes.
+    """
+
+    steps: PositiveInt = 60
+    shares: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field((0.0, 0.25, 0.5, 0.75, 1.0), min_length=1)
+
+
+def further(training: TrainingSettings, given: Given, seed: int, steps: int) -> Plan:
+    """The plan of `steps` more from `given`, by the federation's settings; the rate falls within these steps."""
+    return _plan(training.model_copy(update={"epochs": None, "steps": steps}), given, seed)
+
+
+def scoring(training: TrainingSettings, given: Given, seed: int) -> Plan:
+    """The plan of scoring what is given, without training."""
+    return _plan(training, given, seed).evaluation()
+
+
+def _plan(training: TrainingSettings, given: Given, seed: int) -> Plan:
+    """A plan of no federation's round: it has none of its schedule, its moments or its privacy budget."""
+    return Plan(
+        round=1,
+        start=given.start.sha256,
+        frozen=given.frozen.sha256 if given.frozen else None,
+        rank=max(given.start.ranks.values()),
+        training=training.model_copy(update=_FOR_ITSELF),
+        seed=seed,
+    )
+
+
+def between(common: Adapter, own: Adapter, share: float) -> Adapter:
+    """(1 - share) common + share own, as products; of both ranks together where both take part."""
+    if share in (0, 1):
+        return own if share else common
+    return algebra.weighted_sum([(1 - share, common), (share, own)])
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a share of the way is worth on the site's validation notes; no scores where only losses are measured."""
+
+    loss: float
+    scores: Scores
+
+
+def best_share(judged: Mapping[float, Judged]) -> float:
+    """The share that scores best; of equal ones, and without scores, that of the lowest loss; then the smallest."""
+    return min(judged, key=lambda share: (-judged[share].scores.headline, judged[share].loss, share))
