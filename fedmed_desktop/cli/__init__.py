@@ -32,6 +32,7 @@ MODES: Final[dict[str, tuple[str, str]]] = {
     "--demo": ("a coordinator and three sites on this machine, with bundled notes", "fedmed_desktop.cli.demo:run"),
     "--lab": ("compare methods on the same notes: tables and plots", "fedmed_desktop.cli.lab:run"),
     "--evaluate": ("score an adapter on any notes, with intervals", "fedmed_desktop.cli.evaluate:run"),
+    "--fit": ("fit a federation's adapter to this site's own notes; sends nothing", "fedmed_desktop.cli.fit:run"),
     "--new-federation": ("write a federation's spec and first adapter", "fedmed_desktop.cli.new_federation:run"),
     "--verify-audit": (
         "check that an audit chain is whole, or name its first broken entry",

@@ -6,21 +6,23 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..federation import Given, Plan
-from ..federation.fitted import further, scoring
+from ..federation.fitted import further, lasting
 from ..lora import Adapter
 from .engines import Engine, SiteJob
 
 
-def trained_on(engine: Engine, site: str, plan: Plan, given: Given, steps: int) -> Adapter:
-    """The adapter after `steps` steps from `given` with the site's training notes, otherwise as `plan` trains.
-
-    Raises UserFacingError.
+def trained_on(
+    engine: Engine, site: str, plan: Plan, given: Given, steps: int | None = None, rounds: int = 1
+) -> Adapter:
+    """The adapter after `steps` steps from `given` with the site's training notes, or as many as in so many rounds of
+    `plan`, and otherwise as it trains. Raises UserFacingError.
     """
-    (result,) = engine.train([SiteJob(site, further(plan.training, given, plan.seed, steps), given)])
+    training = lasting(plan.training, rounds, steps)
+    (result,) = engine.train([SiteJob(site, further(training, given, plan.seed), given)])
     return Adapter.from_blob(result.blobs["adapter"])
 
 
 def scoring_job(site: str, plan: Plan, given: Given, adapter: Adapter) -> SiteJob:
     """The job that scores `adapter` in the place of the one that was given."""
     scored = replace(given, start=adapter)
-    return SiteJob(site, scoring(plan.training, scored, plan.seed), scored)
+    return SiteJob(site, further(lasting(plan.training, 1), scored, plan.seed).evaluation(), scored)

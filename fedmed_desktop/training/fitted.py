@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from ..events import Event, TrainingStep
-from ..federation.fitted import FittedSettings, Judged, best_share, between, further, scoring
-from ..federation.plan import TrainingSettings
+from ..federation.fitted import FittedSettings, Judged, best_share, between, further, lasting
+from ..federation.spec import FederationSpec
 from ..federation.work import Control, Given
 from ..lora import Adapter
 from .evaluation import Evaluation
@@ -38,20 +38,20 @@ class Fitted:
 
 def fit(
     trainer: SiteTrainer,
-    training: TrainingSettings,
+    federation: FederationSpec,
     common: Adapter,
     settings: FittedSettings,
-    seed: int,
     tell: Callable[[Fitting], None] = lambda fitting: None,
     control: Control | None = None,
 ) -> Fitted:
     """Trains `common` on with the site's notes and takes the share of that which scores best on its validation notes.
 
-    The federation's `training` settings hold, but for its schedule and its length. On the calling thread, minutes. What
-    was done is lost where it is stopped. Raises Stopped, UserFacingError.
+    The federation's settings of training hold, but for its schedule and its length. On the calling thread, minutes.
+    What was done is lost where it is stopped. Raises Stopped, UserFacingError.
     """
     control, given = control or Control(), Given(common)
-    plan = further(training, given, seed, settings.steps)
+    training = lasting(federation.training, federation.rounds, settings.steps)
+    plan = further(training, given, federation.seed)
 
     def hear(event: Event) -> None:
         if isinstance(event, TrainingStep):
@@ -65,7 +65,9 @@ def fit(
     for number, share in enumerate(settings.shares):
         tell(Fitting("scoring", number, len(settings.shares)))
         taken = Given(between(common, own, share))
-        measured[share] = trainer.measure(scoring(training, taken, seed), taken, "validation", control)
+        measured[share] = trainer.measure(
+            further(training, taken, federation.seed).evaluation(), taken, "validation", control
+        )
     tell(Fitting("scoring", len(settings.shares), len(settings.shares)))
     share = best_share({share: Judged(one.loss, one.scores) for share, one in measured.items()})
     return Fitted(between(common, own, share), share, measured)

@@ -39,6 +39,11 @@ SENTENCES: Final = {
     "evaluation.adapter_twice": "Two adapters are both called {name}. Copy one of them to a folder with another name.",
     "evaluation.no_labels": "These notes have no labels for {tasks}. Choose notes that are annotated for it, or "
     "another task.",
+    "fit.adapter_and_out": "With --federation, name the adapter with --adapter and the folder to write with --out.",
+    "fit.no_federation": "No federation is known in {path}, or another program is using that folder. Name the folder "
+    "of a site that took part, close the desktop that works with it, or use --federation, --adapter and --out.",
+    "fit.not_finished": "There is no adapter in {path}: a site has one once its federation has finished. Wait for "
+    "that, or name an adapter with --adapter.",
     "training.chat_template": "The base model's chat template cannot be used: {reason}. Choose another base model, or "
     "found the federation with --prompt plain.",
     "training.context_too_short": "The base model can read only {context} tokens at a time, which is too few for the "

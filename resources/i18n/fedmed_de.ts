@@ -8471,6 +8471,10 @@
         <translation>Es kam keine verschlüsselte Verbindung zum Koordinator unter {address} zustande: {reason}. Dieser Standort versucht es weiter.</translation>
     </message>
     <message>
+        <source>No federation is known in {path}, or another program is using that folder. Name the folder of a site that took part, close the desktop that works with it, or use --federation, --adapter and --out.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>No format fits {name}: {seen}. These formats are read: {formats}.</source>
         <translation>Kein Format passt zu {name}: {seen}. Diese Formate werden gelesen: {formats}.</translation>
     </message>
@@ -9571,6 +9575,10 @@
         <translation>Unter {path} gibt es keinen Adapter. Prüfen Sie den Pfad.</translation>
     </message>
     <message>
+        <source>There is no adapter in {path}: a site has one once its federation has finished. Wait for that, or name an adapter with --adapter.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>There is no audit file at {path}. Choose the data folder of a site or a coordinator, its audit.sqlite, or an exported .json file.</source>
         <translation>Unter {path} gibt es keine Audit-Datei. Wählen Sie den Datenordner eines Standorts oder Koordinators, seine audit.sqlite, oder eine exportierte .json-Datei.</translation>
     </message>
@@ -9873,6 +9881,10 @@
     <message>
         <source>What {site} encrypted for this site cannot be opened: it was changed on the way, or the keys are not {site}&apos;s. Nothing was sent in this round. Ask whoever hosts the federation.</source>
         <translation>Was {site} für diesen Standort verschlüsselt hat, lässt sich nicht öffnen: Es wurde unterwegs geändert, oder die Schlüssel gehören nicht {site}. In dieser Runde wurde nichts gesendet. Fragen Sie den Betreiber der Föderation.</translation>
+    </message>
+    <message>
+        <source>With --federation, name the adapter with --adapter and the folder to write with --out.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>With delta {delta}, one of the {units} notes or patients here could leave entirely unprotected. Nothing is trained. Ask the host for a delta well below 1/{units}.</source>

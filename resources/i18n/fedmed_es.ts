@@ -8471,6 +8471,10 @@
         <translation>No se logró una conexión cifrada con el coordinador en {address}: {reason}. Este centro lo sigue intentando.</translation>
     </message>
     <message>
+        <source>No federation is known in {path}, or another program is using that folder. Name the folder of a site that took part, close the desktop that works with it, or use --federation, --adapter and --out.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>No format fits {name}: {seen}. These formats are read: {formats}.</source>
         <translation>Ningún formato corresponde a {name}: {seen}. Se leen estos formatos: {formats}.</translation>
     </message>
@@ -9571,6 +9575,10 @@
         <translation>No hay ningún adaptador en {path}. Compruebe la ruta.</translation>
     </message>
     <message>
+        <source>There is no adapter in {path}: a site has one once its federation has finished. Wait for that, or name an adapter with --adapter.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>There is no audit file at {path}. Choose the data folder of a site or a coordinator, its audit.sqlite, or an exported .json file.</source>
         <translation>No hay ningún archivo de auditoría en {path}. Elija la carpeta de datos de un centro o de un coordinador, su audit.sqlite o un archivo .json exportado.</translation>
     </message>
@@ -9873,6 +9881,10 @@
     <message>
         <source>What {site} encrypted for this site cannot be opened: it was changed on the way, or the keys are not {site}&apos;s. Nothing was sent in this round. Ask whoever hosts the federation.</source>
         <translation>Lo que {site} ha cifrado para este centro no se puede abrir: se modificó por el camino, o las claves no son las de {site}. No se envió nada en esta ronda. Pregunte al anfitrión de la federación.</translation>
+    </message>
+    <message>
+        <source>With --federation, name the adapter with --adapter and the folder to write with --out.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>With delta {delta}, one of the {units} notes or patients here could leave entirely unprotected. Nothing is trained. Ask the host for a delta well below 1/{units}.</source>

@@ -8471,6 +8471,10 @@
         <translation>Aucune connexion chiffrée au coordinateur à l’adresse {address} n’a pu s’établir&#xa0;: {reason}. Ce site continue d’essayer.</translation>
     </message>
     <message>
+        <source>No federation is known in {path}, or another program is using that folder. Name the folder of a site that took part, close the desktop that works with it, or use --federation, --adapter and --out.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>No format fits {name}: {seen}. These formats are read: {formats}.</source>
         <translation>Aucun format ne convient à {name}&#xa0;: {seen}. Les formats lus sont&#xa0;: {formats}.</translation>
     </message>
@@ -9571,6 +9575,10 @@
         <translation>Il n’y a pas d’adaptateur à l’emplacement {path}. Vérifiez le chemin.</translation>
     </message>
     <message>
+        <source>There is no adapter in {path}: a site has one once its federation has finished. Wait for that, or name an adapter with --adapter.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>There is no audit file at {path}. Choose the data folder of a site or a coordinator, its audit.sqlite, or an exported .json file.</source>
         <translation>Il n’y a pas de fichier d’audit à l’emplacement {path}. Choisissez le dossier de données d’un site ou d’un coordinateur, son audit.sqlite, ou un fichier .json exporté.</translation>
     </message>
@@ -9873,6 +9881,10 @@
     <message>
         <source>What {site} encrypted for this site cannot be opened: it was changed on the way, or the keys are not {site}&apos;s. Nothing was sent in this round. Ask whoever hosts the federation.</source>
         <translation>Ce que {site} a chiffré pour ce site ne peut pas être ouvert&#xa0;: cela a été modifié en chemin, ou les clés ne sont pas celles de {site}. Rien n’a été envoyé dans ce tour. Adressez-vous à la personne qui organise la fédération.</translation>
+    </message>
+    <message>
+        <source>With --federation, name the adapter with --adapter and the folder to write with --out.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>With delta {delta}, one of the {units} notes or patients here could leave entirely unprotected. Nothing is trained. Ask the host for a delta well below 1/{units}.</source>

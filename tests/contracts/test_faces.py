@@ -31,7 +31,7 @@ MAY_IMPORT = {
     },
     "site.earlier": {"Earlier", "earlier_federations", "read_measured", "read_record"},
     "site.findings": {"Finding", "Level", "Subject"},
-    "site.folder": {"carry_over", "has_checkpoint", "known_coordinator"},
+    "site.folder": {"carry_over", "has_checkpoint", "known_coordinator", "known_spec"},
     "site.hosting": {"HostAgent", "linked_host"},  # what a face asks of a coordinator for a host
     "site.invited": {"read_given"},
     "site.link": {"check_address"},

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A federation's adapter, fitted to one site's notes by the site itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fedmed_desktop.cli import main
+from fedmed_desktop.clinical.tasks import Entities
+from fedmed_desktop.federation import Control, FederationSpec, TrainingSettings, dump_spec
+from fedmed_desktop.federation.fitted import FittedSettings, Judged, best_share, between, lasting
+from fedmed_desktop.federation.plan import PrivacySettings
+from fedmed_desktop.federation.spec import BaseModelSpec
+from fedmed_desktop.federation.work import Stopped
+from fedmed_desktop.lora import Adapter, algebra
+from fedmed_desktop.lora.base_model import decoder_linears, fingerprint
+from fedmed_desktop.lora.load import load_adapter
+from fedmed_desktop.scores import Counts, Scores, TaskScores
+from fedmed_desktop.site.folder import STATE
+from fedmed_desktop.storage import BlobStore
+from fedmed_desktop.storage.outbox import Outbox
+from tests.parts.federation import small_spec
+from tests.parts.training import NOTES, SETTINGS, TYPES
+
+if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
+    from fedmed_desktop.training.base import BaseModel
+    from fedmed_desktop.training.fitted import Fitting, fit
+    from fedmed_desktop.training.trainer import SiteTrainer
+
+TRAINING = SETTINGS.model_copy(update={"learning_rate": 0.05})
+SPEC = small_spec(training=TRAINING)
+
+
+def judged(loss: float, found: int = 0) -> Judged:
+    scores = Scores.of_entities(TaskScores(strict={"drug": Counts(tp=found, fn=10 - found)})) if found else Scores()
+    return Judged(loss, scores)
+
+
+@pytest.mark.parametrize(
+    ("found", "best"),
+    [
+        ({0.0: judged(0.1, 4), 0.5: judged(0.3, 5), 1.0: judged(0.4, 3)}, 0.5),
+        ({0.0: judged(0.3, 4), 0.5: judged(0.2, 4), 1.0: judged(0.2, 4)}, 0.5),
+        ({0.0: judged(0.3), 0.5: judged(0.2), 1.0: judged(0.1)}, 1.0),
+        ({1.0: judged(0.3), 0.0: judged(0.3)}, 0.0),
+    ],
+    ids=["by score", "of equal scores by loss", "without scores by loss", "and of equals the common adapter"],
+)
+def test_that_the_best_share_is_taken(found: dict[float, Judged], best: float) -> None:
+    assert best_share(found) == best
+
+
+def test_that_a_fitting_lasts_as_long_as_all_rounds_together_without_their_schedule_moments_and_budget() -> None:
+    private = PrivacySettings(epsilon=8.0, unit="note")
+    federation = TrainingSettings(epochs=0.5, schedule="federation", keep_moments=True, privacy=private)
+    found = lasting(federation, 9)
+    assert (found.epochs, found.steps, found.schedule) == (4.5, None, "round")
+    assert not found.keep_moments and found.privacy is None
+    assert (lasting(federation, 9, 30).steps, lasting(federation, 9, 30).epochs) == (30, None)
+    assert lasting(TrainingSettings(steps=20), 3).steps == 60
+
+
+@pytest.fixture(scope="module")
+def start(tiny_model: Path) -> Adapter:
+    return Adapter.initial(decoder_linears(tiny_model), rank=4, scale=2.0, seed=1)
+
+
+@pytest.fixture
+def trainer(base: BaseModel) -> SiteTrainer:
+    return SiteTrainer(base, "Riverside", NOTES, [Entities(TYPES)], score_on="loss")
+
+
+def test_that_a_site_takes_the_share_that_is_best_on_its_validation_notes(trainer: SiteTrainer, start: Adapter) -> None:
+    told: list[Fitting] = []
+    found = fit(trainer, SPEC, start, FittedSettings(steps=20), told.append)
+    losses = {share: one.loss for share, one in found.measured.items()}
+    assert list(losses) == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert found.share == min(losses, key=lambda share: losses[share]) > 0
+    assert losses[found.share] < losses[0.0] - 0.1, "it has learned something"
+    whole = fit(trainer, SPEC, start, FittedSettings(steps=20, shares=(1.0,))).adapter
+    assert algebra.distance(found.adapter, between(start, whole, found.share)) < 1e-5
+    assert [(one.part, one.total) for one in (told[0], told[-1])] == [("training", 20), ("scoring", 5)]
+    assert told[-1].done == 5
+
+
+def test_that_an_adapter_that_training_on_makes_no_better_is_kept_to_the_bit(
+    trainer: SiteTrainer, start: Adapter
+) -> None:
+    wild = SPEC.model_copy(update={"training": TRAINING.model_copy(update={"learning_rate": 300.0})})
+    good = fit(trainer, SPEC, start, FittedSettings(steps=20)).adapter
+    found = fit(trainer, wild, good, FittedSettings(steps=4))
+    assert (found.share, found.adapter.sha256) == (0.0, good.sha256)
+
+
+def test_that_a_fitting_can_be_stopped(trainer: SiteTrainer, start: Adapter) -> None:
+    control = Control()
+    with pytest.raises(Stopped):
+        fit(trainer, SPEC, start, FittedSettings(), lambda fitting: control.stop(), control)
+
+
+# -- from the command line ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def spec(tiny_model: Path, start: Adapter) -> FederationSpec:
+    base = BaseModelSpec(fingerprint=fingerprint(tiny_model), initial=start.sha256, modules=start.shapes)
+    return small_spec(base=base, training=TRAINING, shared_notes=())
+
+
+@pytest.fixture
+def common(tiny_model: Path, tmp_path: Path, start: Adapter) -> list[str]:
+    """Arguments that every call has; the notes are in files."""
+    notes = tmp_path / "Riverside"
+    notes.mkdir()
+    for split, those in {"train": NOTES.train, "validation": NOTES.validation}.items():
+        (notes / f"{split}.jsonl").write_text("".join(one.model_dump_json() + "\n" for one in those), "utf-8")
+    start.save_peft(tmp_path / "site" / "final", str(tiny_model))
+    return ["--fit", "--model", str(tiny_model), "--notes", str(notes), "--threads", "1", "--steps", "6"]
+
+
+def joined(folder: Path, spec: FederationSpec) -> str:
+    outbox = Outbox(folder / STATE, BlobStore(folder / "blobs"))
+    outbox.remember("spec", spec.model_dump_json())
+    outbox.close()
+    return str(folder)
+
+
+def test_that_a_site_fits_its_federations_adapter_from_the_command_line(
+    tmp_path: Path, spec: FederationSpec, common: list[str], start: Adapter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*common, "--data-dir", joined(tmp_path / "site", spec)]) == 0
+    said = capsys.readouterr().out
+    assert "On the validation notes of Riverside" in said and "keep it at your site" in said
+    assert load_adapter(tmp_path / "site" / "fitted").shapes == start.shapes
+    assert json.loads((tmp_path / "site" / "fitted" / "adapter_config.json").read_text("utf-8"))["peft_type"] == "LORA"
+
+
+def test_that_an_adapter_is_fitted_for_a_specification_alone(
+    tmp_path: Path, spec: FederationSpec, common: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "federation.toml").write_text(dump_spec(spec), "utf-8")
+    common += ["--federation", str(tmp_path / "federation.toml")]
+    assert main(common) == 2
+    assert "--adapter and the folder to write with --out" in capsys.readouterr().err
+    assert main([*common, "--adapter", str(tmp_path / "site" / "final"), "--out", str(tmp_path / "out")]) == 0
+    assert load_adapter(tmp_path / "out")
+
+
+def test_that_what_is_missing_for_a_fitting_is_told(
+    tmp_path: Path, spec: FederationSpec, common: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(*arguments: str) -> str:
+        assert main([*common, *arguments]) == 2
+        return capsys.readouterr().err
+
+    assert "No federation is known in" in told("--data-dir", str(tmp_path / "nowhere"))
+    unfinished = joined(tmp_path / "unfinished", spec)
+    assert "once its federation has finished" in told("--data-dir", unfinished)
+    other = spec.model_copy(update={"base": spec.base.model_copy(update={"fingerprint": "0" * 64})})
+    assert "not the federation's base model" in told("--data-dir", joined(tmp_path / "site", other))
