@@ -49,7 +49,11 @@ def run(argv: list[str]) -> int:
         fitted = fit(trainer, spec, common, settings, lambda fitting: status.update(_progress(fitting)))
     fitted.adapter.save_peft(out, options.model)
     _print(console, fitted, options.notes)
-    console.print(f"Adapter: {out}. It was trained on this site's notes alone: keep it at your site.", markup=False)
+    console.print(
+        f"Adapter: {out}. It was trained on this site's notes alone: keep it at your site.",
+        markup=False,
+        soft_wrap=True,
+    )
     return 0
 
 
@@ -57,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fedmed-desktop --fit",
         description="Train a federation's adapter on for some steps with this site's own notes, and take as much of "
-        "that as scores best on its validation notes. Nothing is sent.",
+        "that as is best on its validation notes. Nothing is sent.",
         allow_abbrev=False,
     )
     whose = parser.add_mutually_exclusive_group(required=True)
@@ -94,31 +98,27 @@ def _given(options: argparse.Namespace) -> tuple[FederationSpec, Path, Path]:
 def _progress(fitting: Fitting) -> str:
     if fitting.part == "training":
         return f"trains: step {fitting.done} of {fitting.total}"
-    return f"scores on the validation notes: {fitting.done} of {fitting.total} shares"
+    return f"scores on the validation notes: {fitting.done} of {fitting.total}"
 
 
 def _print(console: Console, found: Fitted, notes: Path) -> None:
-    """The verdict in a sentence, then what each share of the way is worth."""
+    """The verdict in a sentence, then the loss of each share of the way."""
     from rich.table import Table
 
-    scored = any(one.scores for one in found.measured.values())
-    console.print(_verdict(found, scored=scored), markup=False, highlight=False)
-    table = Table(title=f"On the validation notes of {notes.name}", title_justify="left", box=None, pad_edge=False)
-    for column in ("share of its own", *(("score",) if scored else ()), "loss", ""):
-        table.add_column(column, justify="left" if not column else "right")
-    for share, one in found.measured.items():
-        score = (f"{one.scores.headline:.3f}",) if scored else ()
-        table.add_row(f"{share:.0%}", *score, f"{one.loss:.4f}", "taken" if share == found.share else "")
+    console.print(_verdict(found), markup=False, highlight=False, soft_wrap=True)
+    console.print(f"Loss on the validation notes of {notes.name}:", markup=False, highlight=False, soft_wrap=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("share of its own", "loss", ""):
+        table.add_column(column, justify="right" if column else "left")
+    for share, loss in found.losses.items():
+        table.add_row(f"{share:.0%}", f"{loss:.4f}", "taken" if share == found.share else "")
     console.print(table)
 
 
-def _verdict(found: Fitted, *, scored: bool) -> str:
+def _verdict(found: Fitted) -> str:
     if not found.share:
         return "Nothing was gained by training on: the common adapter is kept as it is."
-    common, taken = found.measured.get(0.0), found.measured[found.share]
-    if common is None or not scored:
-        return f"Fitted: {found.share:.0%} of the way to an adapter of these notes alone."
-    return (
-        f"Fitted: {found.share:.0%} of the way to an adapter of these notes alone. Score {taken.scores.headline:.3f} "
-        f"instead of {common.scores.headline:.3f}."
-    )
+    way = f"Fitted: {found.share:.0%} of the way to an adapter of these notes alone."
+    if not found.after.scores:
+        return way
+    return f"{way} It scores {found.after.scores.headline:.3f}, the common one {found.before.scores.headline:.3f}."

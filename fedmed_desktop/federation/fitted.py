@@ -10,14 +10,12 @@ measures is the caller's matter.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field
 
 from ..bounds import PositiveInt
 from ..lora import Adapter, algebra
-from ..scores import Scores
 from .plan import Plan, TrainingSettings
 from .values import Frozen
 from .work import Given
@@ -29,8 +27,8 @@ _FOR_ITSELF = {"privacy": None, "schedule": "round", "keep_moments": False}
 class FittedSettings(Frozen):
     """Fitting of a federation's last model to a site, by `steps` more on the site's own notes.
 
-    Of `shares` of the way there, the site takes the one with which it scores best on its own validation notes. `steps`
-    None: as many as all rounds together have had (inferred; a fifth of them made models that were worse by F1).
+    Of `shares` of the way there, the site takes the one with the lowest loss on its own validation notes. `steps` None:
+    as many as in all rounds together (inferred: with a fifth of them some sites' models found less than their own).
     """
 
     steps: PositiveInt | None = None
@@ -63,14 +61,8 @@ def between(common: Adapter, own: Adapter, share: float) -> Adapter:
     return algebra.weighted_sum([(1 - share, common), (share, own)])
 
 
-@dataclass(frozen=True)
-class Judged:
-    """Worth of a share of the way on the site's validation notes; no scores where only losses are measured."""
-
-    loss: float
-    scores: Scores
-
-
-def best_share(judged: Mapping[float, Judged]) -> float:
-    """The share that scores best; of equal ones, and without scores, that of the lowest loss; then the smallest."""
-    return min(judged, key=lambda share: (-judged[share].scores.headline, judged[share].loss, share))
+def best_share(losses: Mapping[float, float]) -> float:
+    """The share with the lowest loss; of equal ones the smallest. Not by score: on some dozens of notes the one that
+    scores best does so by chance, and did worse on others (measured).
+    """
+    return min(losses, key=lambda share: (losses[share], share))

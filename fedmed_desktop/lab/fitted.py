@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..federation import Given
-from ..federation.fitted import FittedSettings, Judged, best_share, between
+from ..federation.fitted import FittedSettings, best_share, between
 from ..storage.results import ResultRow
 from .cells import Cell
 from .engines import Engine, SiteJob
@@ -41,6 +41,6 @@ def _fitted(model: Simulation, engine: Engine, site: str, settings: FittedSettin
     given = Given(common, frozen)
     own = trained_on(engine, site, plan, given, settings.steps, model.spec.rounds)
     jobs = [scoring_job(site, plan, given, between(common, own, share)) for share in settings.shares]
-    judged = [Judged(found.loss, found.scores) for found in engine.measure(jobs, "validation")]
-    share = best_share(dict(zip(settings.shares, judged, strict=True)))
+    losses = [found.loss for found in engine.measure(jobs, "validation")]
+    share = best_share(dict(zip(settings.shares, losses, strict=True)))
     return share, jobs[settings.shares.index(share)]

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from ..events import Event, TrainingStep
-from ..federation.fitted import FittedSettings, Judged, best_share, between, further, lasting
+from ..federation.fitted import FittedSettings, best_share, between, further, lasting
+from ..federation.plan import Plan
 from ..federation.spec import FederationSpec
 from ..federation.work import Control, Given
 from ..lora import Adapter
@@ -20,7 +21,7 @@ from .trainer import SiteTrainer
 
 @dataclass(frozen=True)
 class Fitting:
-    """Progress of a fitting: steps of its training, then shares of the way that are scored."""
+    """Progress of a fitting: steps of its training, then what is scored: shares of the way, and the models."""
 
     part: Literal["training", "scoring"]
     done: int
@@ -29,11 +30,15 @@ class Fitting:
 
 @dataclass(frozen=True)
 class Fitted:
-    """`adapter` is the common one where `share` is 0. `measured`: each share's evaluation on the validation notes."""
+    """`adapter` is the common one where `share` is 0. `losses` of each share, and what the common adapter and this one
+    are worth, on the site's validation notes.
+    """
 
     adapter: Adapter
     share: float
-    measured: dict[float, Evaluation]
+    losses: dict[float, float]
+    before: Evaluation
+    after: Evaluation
 
 
 def fit(
@@ -44,30 +49,40 @@ def fit(
     tell: Callable[[Fitting], None] = lambda fitting: None,
     control: Control | None = None,
 ) -> Fitted:
-    """Trains `common` on with the site's notes and takes the share of that which scores best on its validation notes.
+    """Trains `common` on with the site's notes and takes the share of that which is best on its validation notes.
 
     The federation's settings of training hold, but for its schedule and its length. On the calling thread, minutes.
     What was done is lost where it is stopped. Raises Stopped, UserFacingError.
     """
-    control, given = control or Control(), Given(common)
+    control, shares = control or Control(), settings.shares
     training = lasting(federation.training, federation.rounds, settings.steps)
-    plan = further(training, given, federation.seed)
 
+    def measured(adapter: Adapter, *, answers: bool) -> Evaluation:
+        given = Given(adapter)
+        asked = further(training, given, federation.seed).evaluation()
+        return trainer.measure(asked, given, "validation", control, answers=answers)
+
+    own = _trained(trainer, further(training, Given(common), federation.seed), common, tell, control)
+    losses = {}
+    for number, share in enumerate(shares):
+        tell(Fitting("scoring", number, len(shares) + 2))
+        losses[share] = measured(between(common, own, share), answers=False).loss
+    share = best_share(losses)
+    adapter = between(common, own, share)
+    tell(Fitting("scoring", len(shares), len(shares) + 2))
+    before = measured(common, answers=True)
+    tell(Fitting("scoring", len(shares) + 1, len(shares) + 2))
+    return Fitted(adapter, share, losses, before, measured(adapter, answers=True) if share else before)
+
+
+def _trained(
+    trainer: SiteTrainer, plan: Plan, common: Adapter, tell: Callable[[Fitting], None], control: Control
+) -> Adapter:
     def hear(event: Event) -> None:
         if isinstance(event, TrainingStep):
             tell(Fitting("training", event.step, event.steps))
 
-    trainer.scores_update = False  # it is scored below, beside the others
+    trainer.scores_update = False  # shares of it are what is measured
     with tempfile.TemporaryDirectory(prefix="fedmed-fit-") as folder:
-        result = trainer.train_round(plan, given, Path(folder), hear, control)
-    own = Adapter.from_blob(result.blobs["adapter"])
-    measured = {}
-    for number, share in enumerate(settings.shares):
-        tell(Fitting("scoring", number, len(settings.shares)))
-        taken = Given(between(common, own, share))
-        measured[share] = trainer.measure(
-            further(training, taken, federation.seed).evaluation(), taken, "validation", control
-        )
-    tell(Fitting("scoring", len(settings.shares), len(settings.shares)))
-    share = best_share({share: Judged(one.loss, one.scores) for share, one in measured.items()})
-    return Fitted(between(common, own, share), share, measured)
+        result = trainer.train_round(plan, Given(common), Path(folder), hear, control)
+    return Adapter.from_blob(result.blobs["adapter"])

@@ -227,15 +227,15 @@ class SiteTrainer:
         rank = max(adapters.shared.ranks.values())
         return LocalResult(update, {}, Evidence(rank=rank, scores_after=final.scores))
 
-    def measure(self, plan: Plan, given: Given, split: Split, control: Control) -> Evaluation:
-        """Loss of the given adapters on one split, and scores if asked for; no training and no events.
+    def measure(self, plan: Plan, given: Given, split: Split, control: Control, *, answers: bool = True) -> Evaluation:
+        """Loss of the given adapters on one split and, with `answers`, scores if asked for; no training and no events.
 
         Raises Stopped, UserFacingError (no notes there that fit), ValueError like train_round.
         """
         job = Job(self._site, plan, lambda event: None, control)
         self._base.use_threads()
         self._attach(for_scoring(plan, given))
-        return self._evaluate(job, self.examples(split, plan.training), "final", split)
+        return self._evaluate(job, self.examples(split, plan.training), "final", split, answers=answers)
 
     def score_adapter(
         self, adapter: Adapter | None, notes: Sequence[Note], settings: TrainingSettings, control: Control | None = None
@@ -315,11 +315,13 @@ class SiteTrainer:
         kept.write({"loss": before.loss, "scores": before.scores.model_dump()}, {})
         return before
 
-    def _evaluate(self, job: Job, examples: Examples, moment: Moment, split: Split = "validation") -> Evaluation:
+    def _evaluate(
+        self, job: Job, examples: Examples, moment: Moment, split: Split = "validation", *, answers: bool = True
+    ) -> Evaluation:
         settings = job.plan.training
         if not examples.items:
             raise no_notes(split)
-        questions = self._encoded.asked(split, settings) if self._answers else None
+        questions = self._encoded.asked(split, settings) if self._answers and answers else None
         total = len(questions.items) if questions else 0
         found = self._evaluator.evaluate(
             examples,

@@ -12,14 +12,13 @@ import pytest
 from fedmed_desktop.cli import main
 from fedmed_desktop.clinical.tasks import Entities
 from fedmed_desktop.federation import Control, FederationSpec, TrainingSettings, dump_spec
-from fedmed_desktop.federation.fitted import FittedSettings, Judged, best_share, between, lasting
+from fedmed_desktop.federation.fitted import FittedSettings, best_share, between, lasting
 from fedmed_desktop.federation.plan import PrivacySettings
 from fedmed_desktop.federation.spec import BaseModelSpec
 from fedmed_desktop.federation.work import Stopped
 from fedmed_desktop.lora import Adapter, algebra
 from fedmed_desktop.lora.base_model import decoder_linears, fingerprint
 from fedmed_desktop.lora.load import load_adapter
-from fedmed_desktop.scores import Counts, Scores, TaskScores
 from fedmed_desktop.site.folder import STATE
 from fedmed_desktop.storage import BlobStore
 from fedmed_desktop.storage.outbox import Outbox
@@ -35,23 +34,13 @@ TRAINING = SETTINGS.model_copy(update={"learning_rate": 0.05})
 SPEC = small_spec(training=TRAINING)
 
 
-def judged(loss: float, found: int = 0) -> Judged:
-    scores = Scores.of_entities(TaskScores(strict={"drug": Counts(tp=found, fn=10 - found)})) if found else Scores()
-    return Judged(loss, scores)
-
-
 @pytest.mark.parametrize(
-    ("found", "best"),
-    [
-        ({0.0: judged(0.1, 4), 0.5: judged(0.3, 5), 1.0: judged(0.4, 3)}, 0.5),
-        ({0.0: judged(0.3, 4), 0.5: judged(0.2, 4), 1.0: judged(0.2, 4)}, 0.5),
-        ({0.0: judged(0.3), 0.5: judged(0.2), 1.0: judged(0.1)}, 1.0),
-        ({1.0: judged(0.3), 0.0: judged(0.3)}, 0.0),
-    ],
-    ids=["by score", "of equal scores by loss", "without scores by loss", "and of equals the common adapter"],
+    ("losses", "best"),
+    [({0.0: 0.3, 0.5: 0.2, 1.0: 0.4}, 0.5), ({1.0: 0.3, 0.0: 0.3}, 0.0)],
+    ids=["the lowest loss", "of equals the common adapter"],
 )
-def test_that_the_best_share_is_taken(found: dict[float, Judged], best: float) -> None:
-    assert best_share(found) == best
+def test_that_the_best_share_is_taken(losses: dict[float, float], best: float) -> None:
+    assert best_share(losses) == best
 
 
 def test_that_a_fitting_lasts_as_long_as_all_rounds_together_without_their_schedule_moments_and_budget() -> None:
@@ -77,14 +66,14 @@ def trainer(base: BaseModel) -> SiteTrainer:
 def test_that_a_site_takes_the_share_that_is_best_on_its_validation_notes(trainer: SiteTrainer, start: Adapter) -> None:
     told: list[Fitting] = []
     found = fit(trainer, SPEC, start, FittedSettings(steps=20), told.append)
-    losses = {share: one.loss for share, one in found.measured.items()}
+    losses = found.losses
     assert list(losses) == [0.0, 0.25, 0.5, 0.75, 1.0]
     assert found.share == min(losses, key=lambda share: losses[share]) > 0
     assert losses[found.share] < losses[0.0] - 0.1, "it has learned something"
     whole = fit(trainer, SPEC, start, FittedSettings(steps=20, shares=(1.0,))).adapter
     assert algebra.distance(found.adapter, between(start, whole, found.share)) < 1e-5
-    assert [(one.part, one.total) for one in (told[0], told[-1])] == [("training", 20), ("scoring", 5)]
-    assert told[-1].done == 5
+    assert (found.before.loss, found.after.loss) == (losses[0.0], losses[found.share])
+    assert [(one.part, one.done, one.total) for one in (told[0], told[-1])] == [("training", 1, 20), ("scoring", 6, 7)]
 
 
 def test_that_an_adapter_that_training_on_makes_no_better_is_kept_to_the_bit(
@@ -134,7 +123,7 @@ def test_that_a_site_fits_its_federations_adapter_from_the_command_line(
 ) -> None:
     assert main([*common, "--data-dir", joined(tmp_path / "site", spec)]) == 0
     said = capsys.readouterr().out
-    assert "On the validation notes of Riverside" in said and "keep it at your site" in said
+    assert "Loss on the validation notes of Riverside" in said and "keep it at your site" in said
     assert load_adapter(tmp_path / "site" / "fitted").shapes == start.shapes
     assert json.loads((tmp_path / "site" / "fitted" / "adapter_config.json").read_text("utf-8"))["peft_type"] == "LORA"
 
