@@ -86,7 +86,10 @@ def _parser() -> argparse.ArgumentParser:
         help="one folder per site with train, validation and test notes (.jsonl, .csv, BRAT) and perhaps types.toml",
     )
     parser.add_argument(
-        "--compare", action="store_true", default=None, help="train each site alone too (takes twice as long)"
+        "--compare",
+        action="store_true",
+        default=None,
+        help="also train each site alone, and fit the result to each (thrice as long)",
     )
     parser.add_argument(
         "--overfitted",
@@ -157,7 +160,10 @@ def _print_outcome(result: DemoResult) -> None:
         table.add_row(f"Before the federation{of}", *_cells(result, result.before, task))
         for name, scores in sorted(result.alone.items()):
             table.add_row(f"{name} alone{of}", *_cells(result, scores, task))
-        table.add_row(f"Federation{of}", *_cells(result, result.federation, task), style="bold", end_section=True)
+        table.add_row(f"Federation{of}", *_cells(result, result.federation, task), style="bold")
+        for name, scores in sorted(result.fitted.items()):
+            table.add_row(f"Federation, fitted to {name}{of}", *_cells(result, scores, task))
+        table.add_section()
     console = Console()
     console.print(table)
     shared = len(result.finished.spec.shared_notes)

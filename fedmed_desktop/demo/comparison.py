@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Comparisons for the federation on test notes: what it began with, and each site alone."""
+"""Comparisons for the federation on test notes: what it began with, each site alone, and what a site fits to itself."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from pathlib import Path
 
 from .. import events
 from ..federation import Control, FederationSpec, Given, Plan
+from ..federation.fitted import FittedSettings
 from ..federation.work import MOMENTS, Emit
 from ..lora import Adapter
 from ..scores import Scores, pool
+from ..training.fitted import Fitting, fit
 from ..training.preparation import LoadedBase, site_relations_map, site_types_map, trainer_factory, typed_notes
 from .federation import DemoSite, Finished
 
@@ -83,3 +85,15 @@ class Comparison:
             moments = {name: one for name, one in result.own.items() if name in MOMENTS}
             given = Given(Adapter.from_blob(result.blobs["adapter"]), own=moments)
         return self.score(given.start, f"{site.name} alone", control)
+
+    def fitted(self, site: DemoSite, common: Adapter, control: Control) -> TestScores:
+        """Scores of the common adapter, fitted to the site's notes."""
+        who, number = f"{site.name} fitted", self._spec.rounds + 1
+
+        def tell(fitting: Fitting) -> None:
+            if fitting.done <= 1:
+                phase: events.Phase = "training" if fitting.part == "training" else "evaluating"
+                self._emit(events.PhaseChanged(site=who, round=number, phase=phase))
+
+        found = fit(self._trainers[site.name], self._spec, common, FittedSettings(), tell, control)
+        return self.score(found.adapter, who, control)

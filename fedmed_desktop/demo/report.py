@@ -51,6 +51,7 @@ def write_report(
     before: TestScores,
     federation: TestScores,
     alone: dict[str, TestScores],
+    fitted: dict[str, TestScores],
 ) -> Path:
     """Writes the final model (also that of each site with a part of its own) as PEFT folders, and `report.json`.
 
@@ -63,11 +64,12 @@ def write_report(
         adapter.save_peft(options.report / f"adapter-{site}", str(options.model))
     told = _named if len(federation.pooled.tasks) > 1 else Scores.summary
     test: dict[str, Any] = {"before": _overall(before, told), "federation": _overall(federation, told)}
-    if alone:
-        test["alone"] = {
-            site: {"pooled": told(scores.pooled), "own": told(scores.by_site[site])}
-            for site, scores in sorted(alone.items())
-        }
+    for name, of_sites in {"alone": alone, "fitted": fitted}.items():
+        if of_sites:
+            test[name] = {
+                site: {"pooled": told(scores.pooled), "own": told(scores.by_site[site])}
+                for site, scores in sorted(of_sites.items())
+            }
     content = {
         "method": finished.spec.method.name,
         "seed": options.seed,

@@ -29,13 +29,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class DemoResult:
-    """Results on test notes; `report` is the path of report.json."""
+    """Results on test notes; `alone` and `fitted` of each site, where that was asked for. `report`: report.json's path.
+
+    A method that keeps a part of its own at each site has nothing to fit.
+    """
 
     sites: list[DemoSite]
     finished: Finished
     before: TestScores
     federation: TestScores
     alone: dict[str, TestScores]
+    fitted: dict[str, TestScores]
     seconds: float
     report: Path
 
@@ -89,14 +93,17 @@ async def run_demo(
             alone: dict[str, TestScores] = {}
             for site in sites if options.compare else []:
                 alone[site.name] = await done(partial(comparison.alone, site, initial, folder, control))
+            fitted: dict[str, TestScores] = {}
+            for site in sites if options.compare and not finished.at_site else []:
+                fitted[site.name] = await done(partial(comparison.fitted, site, finished.adapter, control))
     finally:
         if jobs is None:
             worker.close()
     seconds = time.monotonic() - began
     report = write_report(
-        options, finished, traffic, seconds, base.get().device, base.get().threads, before, federation, alone
+        options, finished, traffic, seconds, base.get().device, base.get().threads, before, federation, alone, fitted
     )
-    return DemoResult(sites, finished, before, federation, alone, seconds, report)
+    return DemoResult(sites, finished, before, federation, alone, fitted, seconds, report)
 
 
 @contextmanager

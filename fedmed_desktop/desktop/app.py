@@ -170,6 +170,7 @@ class Workshop:
         models = {tr("Before the federation"): result.before}
         models |= {tr("{site} alone").format(site=name): scores for name, scores in sorted(result.alone.items())}
         models[tr("Federation")] = result.federation
+        models |= {tr("Fitted to {site}").format(site=name): scores for name, scores in sorted(result.fitted.items())}
         rows = {
             task: {name: _row(scores, task, sites) for name, scores in models.items()}
             for task in result.federation.pooled.scored

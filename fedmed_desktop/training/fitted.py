@@ -82,7 +82,10 @@ def _trained(
         if isinstance(event, TrainingStep):
             tell(Fitting("training", event.step, event.steps))
 
-    trainer.scores_update = False  # shares of it are what is measured
-    with tempfile.TemporaryDirectory(prefix="fedmed-fit-") as folder:
-        result = trainer.train_round(plan, Given(common), Path(folder), hear, control)
+    scored, trainer.scores_update = trainer.scores_update, False  # shares of it are what is measured
+    try:
+        with tempfile.TemporaryDirectory(prefix="fedmed-fit-") as folder:
+            result = trainer.train_round(plan, Given(common), Path(folder), hear, control)
+    finally:
+        trainer.scores_update = scored
     return Adapter.from_blob(result.blobs["adapter"])

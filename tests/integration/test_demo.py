@@ -106,8 +106,8 @@ def test_that_a_demonstration_reports_every_round_and_compares_on_test_notes(
     options = DemoOptions(rounds=2, model=tiny_model, notes=notes, report=tmp_path / "report", compare=True, threads=1)
     result, seen = demonstrate(options)
     report = json.loads((tmp_path / "report" / "report.json").read_text())
-    # In the federation and alone, optimisers go on from their own moments.
-    assert sorted(begun, key=lambda one: one[0]) == [(1, set())] * 4 + [(2, {"means", "squares"})] * 4
+    # In the federation and alone, optimisers go on from their own moments; what is fitted begins once, without.
+    assert sorted(begun, key=lambda one: one[0]) == [(1, set())] * 6 + [(2, {"means", "squares"})] * 4
     assert report["method"] == "fed_medlora"
     assert {"seed", "seconds", "peak_memory_mib", "machine", "versions"} <= report.keys()
     assert [entry["round"] for entry in report["rounds"]] == [1, 2]
@@ -127,6 +127,10 @@ def test_that_a_demonstration_reports_every_round_and_compares_on_test_notes(
     assert scores <= report["test"]["federation"].keys()
     assert report["test"]["alone"].keys() == {"North", "South"}
     assert scores == report["test"]["alone"]["North"]["pooled"].keys() == report["test"]["alone"]["North"]["own"].keys()
+    assert (
+        report["test"]["fitted"].keys() == {"North", "South"}
+        and scores == report["test"]["fitted"]["North"]["own"].keys()
+    )
     weights = [site["weight"] for site in report["rounds"][0]["sites"].values()]
     assert sum(weights) == pytest.approx(1)
     assert Adapter.load_peft(tmp_path / "report" / "adapter").ranks == result.finished.adapter.ranks
