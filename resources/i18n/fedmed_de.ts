@@ -1264,6 +1264,10 @@
         <translation>Erste von zwei Freigaben</translation>
     </message>
     <message>
+        <source>Fitted to {site}</source>
+        <translation>Angepasst an {site}</translation>
+    </message>
+    <message>
         <source>Folder</source>
         <translation>Ordner</translation>
     </message>
@@ -8472,7 +8476,7 @@
     </message>
     <message>
         <source>No federation is known in {path}, or another program is using that folder. Name the folder of a site that took part, close the desktop that works with it, or use --federation, --adapter and --out.</source>
-        <translation type="unfinished"></translation>
+        <translation>In {path} ist keine Föderation bekannt, oder ein anderes Programm benutzt diesen Ordner. Nennen Sie den Ordner eines Standorts, der teilgenommen hat, schließen Sie das Programm, das damit arbeitet, oder verwenden Sie --federation, --adapter und --out.</translation>
     </message>
     <message>
         <source>No format fits {name}: {seen}. These formats are read: {formats}.</source>
@@ -9576,7 +9580,7 @@
     </message>
     <message>
         <source>There is no adapter in {path}: a site has one once its federation has finished. Wait for that, or name an adapter with --adapter.</source>
-        <translation type="unfinished"></translation>
+        <translation>In {path} gibt es keinen Adapter: Ein Standort hat ihn, sobald seine Föderation beendet ist. Warten Sie so lange, oder nennen Sie mit --adapter einen Adapter.</translation>
     </message>
     <message>
         <source>There is no audit file at {path}. Choose the data folder of a site or a coordinator, its audit.sqlite, or an exported .json file.</source>
@@ -9884,7 +9888,7 @@
     </message>
     <message>
         <source>With --federation, name the adapter with --adapter and the folder to write with --out.</source>
-        <translation type="unfinished"></translation>
+        <translation>Nennen Sie zu --federation auch den Adapter mit --adapter und mit --out den Ordner, in den geschrieben wird.</translation>
     </message>
     <message>
         <source>With delta {delta}, one of the {units} notes or patients here could leave entirely unprotected. Nothing is trained. Ask the host for a delta well below 1/{units}.</source>

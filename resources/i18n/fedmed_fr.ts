@@ -1264,6 +1264,10 @@
         <translation>Première de deux approbations</translation>
     </message>
     <message>
+        <source>Fitted to {site}</source>
+        <translation>Adapté à {site}</translation>
+    </message>
+    <message>
         <source>Folder</source>
         <translation>Dossier</translation>
     </message>
@@ -8472,7 +8476,7 @@
     </message>
     <message>
         <source>No federation is known in {path}, or another program is using that folder. Name the folder of a site that took part, close the desktop that works with it, or use --federation, --adapter and --out.</source>
-        <translation type="unfinished"></translation>
+        <translation>Aucune fédération n’est connue dans {path}, ou un autre programme utilise ce dossier. Indiquez le dossier d’un site qui a participé, fermez le programme qui l’utilise, ou employez --federation, --adapter et --out.</translation>
     </message>
     <message>
         <source>No format fits {name}: {seen}. These formats are read: {formats}.</source>
@@ -9576,7 +9580,7 @@
     </message>
     <message>
         <source>There is no adapter in {path}: a site has one once its federation has finished. Wait for that, or name an adapter with --adapter.</source>
-        <translation type="unfinished"></translation>
+        <translation>Il n’y a pas d’adaptateur dans {path} : un site en a un dès que sa fédération est terminée. Attendez-la, ou indiquez un adaptateur avec --adapter.</translation>
     </message>
     <message>
         <source>There is no audit file at {path}. Choose the data folder of a site or a coordinator, its audit.sqlite, or an exported .json file.</source>
@@ -9884,7 +9888,7 @@
     </message>
     <message>
         <source>With --federation, name the adapter with --adapter and the folder to write with --out.</source>
-        <translation type="unfinished"></translation>
+        <translation>Avec --federation, indiquez l’adaptateur par --adapter et le dossier à écrire par --out.</translation>
     </message>
     <message>
         <source>With delta {delta}, one of the {units} notes or patients here could leave entirely unprotected. Nothing is trained. Ask the host for a delta well below 1/{units}.</source>
