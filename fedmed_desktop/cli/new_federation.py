@@ -63,10 +63,13 @@ def run(argv: list[str]) -> int:
 
 
 def _training(options: argparse.Namespace) -> dict[str, object]:
-    """The length of a round, and differential privacy where it is asked for."""
+    """The length of a round and the learning rate's schedule; differential privacy where it is asked for."""
+    from ..coordinator.founding import USUAL_TRAINING
+
+    schedule = {"schedule": options.schedule} if options.schedule else {}
     length: dict[str, object] = {"steps": options.steps} if options.steps else {"epochs": options.epochs}
     private = {"privacy": {"epsilon": options.epsilon, "unit": options.unit}} if options.epsilon is not None else {}
-    return length | private
+    return {**USUAL_TRAINING, **schedule, **length, **private}
 
 
 def _whole_sites(options: argparse.Namespace) -> dict[str, object] | None:
@@ -209,6 +212,11 @@ def _parser() -> argparse.ArgumentParser:
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=float, default=1.0, help="passes over a site's notes in a round")
     length.add_argument("--steps", type=positive, help="optimiser steps in a round")
+    parser.add_argument(
+        "--schedule",
+        choices=("federation", "round", "constant"),
+        help="over what the learning rate rises and falls: all rounds together (default) or each; or it stays",
+    )
     parser.add_argument(
         "--epsilon",
         type=float,

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ..errors import UserFacingError
 from ..federation import FederationSpec, dump_spec
@@ -23,6 +23,9 @@ from ..storage import BlobStore
 from ..storage.sides import check_side
 
 SPEC_FILE = "federation.toml"
+USUAL_TRAINING: Final[Mapping[str, Any]] = {"schedule": "federation"}
+"""What a new federation trains by where its founder says nothing else, beyond the papers' settings: one learning-rate
+schedule over all rounds, with which the common model found more than with one in each round (measured; inferred)."""
 
 
 def found_federation(

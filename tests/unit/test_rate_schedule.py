@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from fedmed_desktop.cli import main
 from fedmed_desktop.clinical.tasks import Entities
 from fedmed_desktop.events import Event, TrainingStep
-from fedmed_desktop.federation import Control, Plan, TrainingSettings
+from fedmed_desktop.federation import Control, Plan, TrainingSettings, load_spec
 from fedmed_desktop.federation.consent import check_plan
 from fedmed_desktop.federation.objectives import ControlVariate
 from fedmed_desktop.federation.plan import RateSchedule
@@ -135,3 +136,12 @@ def test_that_a_method_of_the_lab_may_have_a_schedule_of_its_own() -> None:
     assert choice.trained(TrainingSettings(epochs=1)) == TrainingSettings(epochs=1, schedule="federation")
     with pytest.raises(ValueError, match="schedule"):
         MethodChoice.model_validate({"method": {"name": "fedavg"}, "training": {"schedule": "weekly"}})
+
+
+@pytest.mark.parametrize(("said", "schedule"), [([], "federation"), (["--schedule", "round"], "round")])
+def test_that_a_new_federation_has_one_schedule_over_all_rounds_unless_its_founder_says_otherwise(
+    said: list[str], schedule: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    asked = ["--new-federation", "--model", str(tiny_model), "--notes-types", "drug", "--out", str(tmp_path / "new")]
+    assert main([*asked, *said]) == 0
+    assert load_spec(tmp_path / "new" / "federation.toml").training.schedule == schedule

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from ...coordinator.founding import needs_of, usual_quorum
+from ...coordinator.founding import USUAL_TRAINING, needs_of, usual_quorum
 from ...scores import TASKS, TaskName
 from ...wording import later
 from ..work.hosted import KEEP_UPDATES, LOOPBACK
@@ -145,7 +145,7 @@ def settings(form: HostForm) -> dict[str, Any]:
         "modifiers": listed(form.modifiers) if "relations" in form.tasks else (),
         "rounds": int(form.rounds),
         "method": {"name": form.method} | needs.method,
-        "training": {"epochs": number(form.passes)} | _privacy(form),
+        "training": {**USUAL_TRAINING, "epochs": number(form.passes)} | _privacy(form),
         "round": {
             "sites": int(form.sites),
             "quorum": int(form.quorum),
