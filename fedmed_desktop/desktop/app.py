@@ -22,14 +22,17 @@ from ..clinical.checking import Tokens
 from ..demo.settings import DemoOptions
 from ..errors import UserFacingError
 from ..federation import Control
+from ..federation.fitted import FittedSettings
 from ..lora import Adapter
 from ..lora.base_model import FileState, file_state, fingerprint
 from ..protocol.invitation import read_invitation
 from ..scores import TaskName
 from ..site import Approver, Jobs, SiteAgent
+from ..site.fitted import FINAL, common_adapter, keep_fitted
 from ..site.policy_file import PolicyFiles, check_policy
 from ..site.preflight import Asked, Gpu, Takes
 from ..wording import tr
+from ..wording.fitted import write_fitted_card
 from ..wording.model_card import write_model_card
 from .evaluating import Evaluating
 from .folder import NAME, data_folder, give_names
@@ -43,8 +46,8 @@ from .trial.choices import in_plain_words
 from .trial.files import Loaded
 from .widgets.spoken import install_roles
 from .work.hosted import Inside
-from .work.news import DemoScored
-from .work.requests import EvaluationWanted, JoinRequest, TrialRequest
+from .work.news import DemoScored, FittingShown
+from .work.requests import EvaluationWanted, FittingWanted, JoinRequest, TrialRequest
 from .work.sessions import Put
 
 if TYPE_CHECKING:
@@ -112,7 +115,7 @@ class Workshop:
         written = agent.holdings.save_final(record, request.data_dir, str(request.model))
         for folder in written.values():
             write_model_card(folder, record, str(request.model))
-        return written["final"]
+        return written[FINAL]
 
     def weighed(self, asked: Asked) -> Asked:
         """The check's input, completed with the GPU that training would use and the memory that training takes.
@@ -208,6 +211,26 @@ class Workshop:
         except UserFacingError as error:
             plain = in_plain_words(error)
             raise plain from plain.__cause__
+
+    def fit(self, wanted: FittingWanted, put: Put, control: Control) -> None:
+        """Fits the common model to a site's notes on the training thread. Raises Stopped, UserFacingError."""
+        from ..training.fitted import fit
+        from ..training.model_folder import resolve_model
+        from ..training.preparation import trainer_factory
+
+        put(FittingShown("loading"))
+        model, spec = resolve_model(str(wanted.model)), wanted.spec
+        common, notes = common_adapter(wanted.common, spec, model), read_notes_folder(wanted.notes)
+        base = self._base(model)
+        trainer = trainer_factory(base, wanted.site, notes, wanted.notes, types_file=wanted.types_map)(spec)
+        settings = FittedSettings()
+        found = fit(
+            trainer, spec, common, settings, lambda one: put(FittingShown(one.part, one.done, one.total)), control
+        )
+        outcome = found.outcome(len(notes.validation))
+        keep_fitted(wanted.folder, found.adapter, outcome, str(wanted.model))
+        write_fitted_card(wanted.folder, spec, outcome, str(wanted.model))
+        put(FittingShown("done", outcome=outcome))
 
     def merge(self, model: str, adapter: Adapter, folder: Path) -> None:
         """Writes the model with the adapter merged into it, from any thread; loads torch, and takes as long as the

@@ -66,3 +66,22 @@ def best_share(losses: Mapping[float, float]) -> float:
     scores best does so by chance, and did worse on others (measured).
     """
     return min(losses, key=lambda share: (losses[share], share))
+
+
+class Outcome(Frozen):
+    """Outcome of a fitting on a site's `notes` validation notes: the share of the way that was taken, and why.
+
+    `losses`: of each share. `before`, `after`: scores of the common adapter and of the fitted one; None where the
+    federation measures losses alone.
+    """
+
+    share: float = Field(ge=0, le=1)
+    losses: tuple[tuple[float, float], ...] = Field(min_length=1)
+    before: float | None = Field(None, ge=0, le=1)
+    after: float | None = Field(None, ge=0, le=1)
+    notes: PositiveInt
+
+    @property
+    def has_gained(self) -> bool:
+        """Tells whether the fitted adapter is another one than the common adapter."""
+        return self.share > 0

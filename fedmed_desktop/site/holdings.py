@@ -11,6 +11,7 @@ from ..lora import Adapter, Module, algebra
 from ..storage import BlobStore
 from ..storage.outbox import Outbox, Record
 from ..storage.own import OwnStore
+from .fitted import FINAL
 
 # Beyond every round: what was kept last, whichever round that was of.
 _LATEST = 2**31
@@ -66,7 +67,7 @@ class Holdings:
         """
         assert record.final is not None
         models = {
-            "final": self.final(record.final, record.final_frozen),
+            FINAL: self.final(record.final, record.final_frozen),
             "this-site": self.own_final(record.final, record.final_frozen),
         }
         for name, model in models.items():

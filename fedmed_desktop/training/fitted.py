@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..events import Event, TrainingStep
-from ..federation.fitted import FittedSettings, best_share, between, further, lasting
+from ..federation.fitted import FittedSettings, Outcome, best_share, between, further, lasting
 from ..federation.plan import Plan
 from ..federation.spec import FederationSpec
 from ..federation.work import Control, Given
@@ -39,6 +39,11 @@ class Fitted:
     losses: dict[float, float]
     before: Evaluation
     after: Evaluation
+
+    def outcome(self, notes: int) -> Outcome:
+        """All but the adapter, as it is told and kept; `notes`: how many validation notes there were."""
+        before, after = (one.scores.headline if one.scores else None for one in (self.before, self.after))
+        return Outcome(share=self.share, losses=tuple(self.losses.items()), before=before, after=after, notes=notes)
 
 
 def fit(

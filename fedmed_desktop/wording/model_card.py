@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from .. import __version__
+from ..federation import FederationSpec
 from ..federation.gate import POLICY, RULE
 from ..federation.work import Entry
 from ..storage.outbox import Record
@@ -19,11 +20,14 @@ from .probes import revealed, verdict
 from .whole_sites import budget_of_sites
 
 CARD: Final = "README.md"
+UNFIT: Final = (
+    "whether it is fair to groups of patients, or safe to use: it is for research, not for diagnosis or treatment"
+)
 _NOT_MEASURED: Final = (
     "what other sites' updates reveal: each site looks at its own",
     "what the rounds reveal together: each is compared with the model that it began with",
     "attacks other than those above, such as rebuilding notes from an update alone, or prompts that somebody thinks up",
-    "whether it is fair to groups of patients, or safe to use: it is for research, not for diagnosis or treatment",
+    UNFIT,
 )
 
 
@@ -37,17 +41,22 @@ def model_card(record: Record, base_model: str) -> str:
     return "\n".join(_lines(record, base_model)) + "\n"
 
 
-def _lines(record: Record, base_model: str) -> Iterator[str]:
-    spec = record.spec
-    assert spec is not None  # there is no adapter of a federation that was not joined
+def front(spec: FederationSpec, base_model: str, title: str) -> Iterator[str]:
+    """The beginning of every card: for model hubs, its title, and what the adapter is."""
     # A path of this computer is nobody else's business; the name of its folder says which model.
     name = Path(base_model).name if Path(base_model).exists() else base_model
     yield from ("---", f"base_model: {name}", "library_name: peft", "tags: [lora, federated-learning, clinical]", "---")
-    yield from ("", f"# {spec.name}", "")
+    yield from ("", f"# {title}", "")
     yield (
         f"A LoRA adapter (PEFT) for {name}, trained by {spec.round.sites} sites in {spec.rounds} rounds without "
         f"pooling their notes. Written at one of the sites by fedmed-desktop {__version__}."
     )
+
+
+def _lines(record: Record, base_model: str) -> Iterator[str]:
+    spec = record.spec
+    assert spec is not None  # there is no adapter of a federation that was not joined
+    yield from front(spec, base_model, spec.name)
     yield from ("", "| | |", "| --- | --- |")
     yield f"| Method | {spec.method.name} |"
     yield f"| Tasks | {', '.join(spec.tasks)} |"

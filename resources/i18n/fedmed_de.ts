@@ -452,6 +452,10 @@
         <source>A long passage of your notes came out word for word that did not before this round.</source>
         <translation>Eine lange Passage aus Ihren Texten wurde wörtlich ausgegeben, was vor dieser Runde nicht geschah.</translation>
     </message>
+    <message>
+        <source>A model is being fitted to the notes; the note is read when that is done.</source>
+        <translation>Ein Modell wird gerade an die Texte angepasst; danach wird der Text gelesen.</translation>
+    </message>
     <message numerus="yes">
         <source>A model of {amount} with %n layer(s) to adapt.</source>
         <translation>
@@ -854,6 +858,10 @@
         <translation>Runde beenden</translation>
     </message>
     <message>
+        <source>Close while a model is being fitted?</source>
+        <translation>Schließen, während ein Modell angepasst wird?</translation>
+    </message>
+    <message>
         <source>Close while training?</source>
         <translation>Während des Trainings schließen?</translation>
     </message>
@@ -911,6 +919,10 @@
     <message>
         <source>Compare with an earlier federation</source>
         <translation>Mit einer früheren Föderation vergleichen</translation>
+    </message>
+    <message>
+        <source>Comparing on your validation notes…</source>
+        <translation>Vergleich auf Ihren Validierungstexten…</translation>
     </message>
     <message>
         <source>Confirmation</source>
@@ -1264,8 +1276,28 @@
         <translation>Erste von zwei Freigaben</translation>
     </message>
     <message>
+        <source>Fitted to our notes</source>
+        <translation>An unsere Texte angepasst</translation>
+    </message>
+    <message>
         <source>Fitted to {site}</source>
         <translation>Angepasst an {site}</translation>
+    </message>
+    <message>
+        <source>Fitted: it is surer of the right answers, but finds less: {after} of 100 on your validation notes, {before} with the common model.</source>
+        <translation>Angepasst: Es ist sich der richtigen Antworten sicherer, findet aber weniger: {after} von 100 auf Ihren Validierungstexten, {before} mit dem gemeinsamen Modell.</translation>
+    </message>
+    <message>
+        <source>Fitted: it is surer of the right answers, but finds no more: {after} of 100 on your validation notes.</source>
+        <translation>Angepasst: Es ist sich der richtigen Antworten sicherer, findet aber nicht mehr: {after} von 100 auf Ihren Validierungstexten.</translation>
+    </message>
+    <message>
+        <source>Fitted: on your validation notes it is surer of the right answers than the common model.</source>
+        <translation>Angepasst: Auf Ihren Validierungstexten ist es sich der richtigen Antworten sicherer als das gemeinsame Modell.</translation>
+    </message>
+    <message>
+        <source>Fitted: {after} of 100 found correctly on your validation notes, {before} with the common model.</source>
+        <translation>Angepasst: {after} von 100 auf Ihren Validierungstexten richtig gefunden, {before} mit dem gemeinsamen Modell.</translation>
     </message>
     <message>
         <source>Folder</source>
@@ -1373,6 +1405,10 @@
     <message>
         <source>Held. Nothing of this update has left.</source>
         <translation>Zurückgestellt. Nichts von diesem Beitrag ist hinausgegangen.</translation>
+    </message>
+    <message>
+        <source>Here the example notes of {site} stand for yours.</source>
+        <translation>Hier stehen die Beispieltexte von {site} für Ihre.</translation>
     </message>
     <message>
         <source>History</source>
@@ -1652,6 +1688,10 @@
         <translation>Es wurde begonnen und kam nicht zu Ende.</translation>
     </message>
     <message>
+        <source>It was trained on your notes alone: keep it at your site.</source>
+        <translation>Es wurde allein mit Ihren Texten trainiert: Behalten Sie es an Ihrem Standort.</translation>
+    </message>
+    <message>
         <source>It will be made.</source>
         <translation>Er wird angelegt.</translation>
     </message>
@@ -1756,6 +1796,10 @@
         <translation>Schicht für Schicht</translation>
     </message>
     <message>
+        <source>Learning from your notes…</source>
+        <translation>Es lernt aus Ihren Texten…</translation>
+    </message>
+    <message>
         <source>Learning rate</source>
         <translation>Lernrate</translation>
     </message>
@@ -1823,6 +1867,10 @@
         <translation>Verlust auf gemeinsamen Texten</translation>
     </message>
     <message>
+        <source>Loss on your validation notes</source>
+        <translation>Verlust auf Ihren Validierungstexten</translation>
+    </message>
+    <message>
         <source>MAP</source>
         <translation>MAP</translation>
     </message>
@@ -1849,6 +1897,20 @@
     <message>
         <source>Measure</source>
         <translation>Maß</translation>
+    </message>
+    <message numerus="yes">
+        <source>Measured on %n validation note(s).</source>
+        <translation>
+            <numerusform>Gemessen auf %n Validierungstext.</numerusform>
+            <numerusform>Gemessen auf %n Validierungstexten.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>Measured on %n validation note(s): so small a difference may be chance.</source>
+        <translation>
+            <numerusform>Gemessen auf %n Validierungstext: Ein so kleiner Unterschied kann Zufall sein.</numerusform>
+            <numerusform>Gemessen auf %n Validierungstexten: Ein so kleiner Unterschied kann Zufall sein.</numerusform>
+        </translation>
     </message>
     <message>
         <source>Measured on {notes} in round {round}.</source>
@@ -2119,6 +2181,10 @@
         <translation>Nicht alles ließ sich messen. Was versucht wurde, fand nichts; das ist kein Beweis.</translation>
     </message>
     <message>
+        <source>Not fitted</source>
+        <translation>Nicht angepasst</translation>
+    </message>
+    <message>
         <source>Not joined</source>
         <translation>Nicht beigetreten</translation>
     </message>
@@ -2244,6 +2310,10 @@
     <message>
         <source>Nothing to show yet</source>
         <translation>Noch nichts zu zeigen</translation>
+    </message>
+    <message>
+        <source>Nothing was gained: the common model is as good on your notes.</source>
+        <translation>Nichts wurde gewonnen: Das gemeinsame Modell ist auf Ihren Texten ebenso gut.</translation>
     </message>
     <message>
         <source>Nothing was kept.</source>
@@ -2871,6 +2941,10 @@
         <translation>Einstellungen</translation>
     </message>
     <message>
+        <source>Share from your notes</source>
+        <translation>Anteil aus Ihren Texten</translation>
+    </message>
+    <message>
         <source>Share of the change</source>
         <translation>Anteil an der Änderung</translation>
     </message>
@@ -3009,6 +3083,10 @@
     <message>
         <source>Step 3 of 3: loading the small model and preparing the notes for it.</source>
         <translation>Schritt 3 von 3: Das kleine Modell wird geladen, und die Texte werden dafür vorbereitet.</translation>
+    </message>
+    <message>
+        <source>Step {done} of {total}</source>
+        <translation>Schritt {done} von {total}</translation>
     </message>
     <message>
         <source>Stop and close</source>
@@ -3198,6 +3276,10 @@
     <message>
         <source>The charts show the first {count} methods only.</source>
         <translation>Die Diagramme zeigen nur die ersten {count} Methoden.</translation>
+    </message>
+    <message>
+        <source>The common model goes on learning from your training notes, on this computer, for as long as all rounds took together. As much of that is kept as is best on your validation notes. Nothing is sent.</source>
+        <translation>Das gemeinsame Modell lernt aus Ihren Trainingstexten weiter, auf diesem Rechner, so lange, wie alle Runden zusammen gedauert haben. Davon wird so viel behalten, wie auf Ihren Validierungstexten am besten ist. Nichts wird gesendet.</translation>
     </message>
     <message>
         <source>The coordinator</source>
@@ -3398,6 +3480,10 @@
     <message>
         <source>The model learns from your notes on this computer.</source>
         <translation>Das Modell lernt auf diesem Rechner aus Ihren Texten.</translation>
+    </message>
+    <message>
+        <source>The model that was fitted before is still here.</source>
+        <translation>Das zuvor angepasste Modell ist noch da.</translation>
     </message>
     <message>
         <source>The note is read without annotations, because there is no {what} beside it.</source>
@@ -4100,6 +4186,10 @@
         <translation>Was er trainieren kann</translation>
     </message>
     <message>
+        <source>What it has learned from your notes so far is not kept. You can start it again at any time.</source>
+        <translation>Was es bisher aus Ihren Texten gelernt hat, wird nicht behalten. Sie können es jederzeit neu starten.</translation>
+    </message>
+    <message>
         <source>What it has, and what that suffices for. Nothing is sent.</source>
         <translation>Was er hat, und wofür das reicht. Nichts wird gesendet.</translation>
     </message>
@@ -4258,6 +4348,10 @@
     <message>
         <source>You approved it</source>
         <translation>Sie haben ihn freigegeben</translation>
+    </message>
+    <message>
+        <source>You can choose it under Try it, and save it from there.</source>
+        <translation>Sie können es unter Ausprobieren wählen und von dort speichern.</translation>
     </message>
     <message>
         <source>You confirm that you have looked through all entries up to number {number}.</source>
@@ -5024,8 +5118,16 @@
         <translation>Schritt {done:,} von {total:,}</translation>
     </message>
     <message>
+        <source>taken</source>
+        <translation>genommen</translation>
+    </message>
+    <message>
         <source>taken back in time</source>
         <translation>rechtzeitig zurückgenommen</translation>
+    </message>
+    <message>
+        <source>the common model</source>
+        <translation>das gemeinsame Modell</translation>
     </message>
     <message>
         <source>the coordinator</source>
@@ -5960,10 +6062,6 @@
         <translation>Scores auf diesen Texten</translation>
     </message>
     <message>
-        <source>Stop</source>
-        <translation>Anhalten</translation>
-    </message>
-    <message>
         <source>Test notes are used where there are some. Nothing is sent; it may take minutes to hours.</source>
         <translation>Wo es Testtexte gibt, werden diese verwendet. Nichts wird gesendet; es kann Minuten bis Stunden dauern.</translation>
     </message>
@@ -6142,6 +6240,33 @@
     <message>
         <source>Looking… This takes some seconds; up to a minute where nothing answers.</source>
         <translation>Wird geprüft… Das dauert einige Sekunden; bis zu einer Minute, wo nichts antwortet.</translation>
+    </message>
+</context>
+<context>
+    <name>FittingCard</name>
+    <message>
+        <source>A model for your own notes</source>
+        <translation>Ein Modell für Ihre eigenen Texte</translation>
+    </message>
+    <message>
+        <source>Fit again</source>
+        <translation>Neu anpassen</translation>
+    </message>
+    <message>
+        <source>Fit it to our notes</source>
+        <translation>An unsere Texte anpassen</translation>
+    </message>
+    <message>
+        <source>Progress of the fitting</source>
+        <translation>Erledigter Teil der Anpassung</translation>
+    </message>
+    <message>
+        <source>Shares that were compared</source>
+        <translation>Verglichene Anteile</translation>
+    </message>
+    <message>
+        <source>What was compared</source>
+        <translation>Was verglichen wurde</translation>
     </message>
 </context>
 <context>
@@ -7311,6 +7436,13 @@
     <message>
         <source>Try a model</source>
         <translation>Ein Modell ausprobieren</translation>
+    </message>
+</context>
+<context>
+    <name>RunCard</name>
+    <message>
+        <source>Stop</source>
+        <translation>Anhalten</translation>
     </message>
 </context>
 <context>

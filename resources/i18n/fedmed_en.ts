@@ -438,6 +438,20 @@
         </translation>
     </message>
     <message numerus="yes">
+        <source>Measured on %n validation note(s).</source>
+        <translation>
+            <numerusform>Measured on %n validation note.</numerusform>
+            <numerusform>Measured on %n validation notes.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>Measured on %n validation note(s): so small a difference may be chance.</source>
+        <translation>
+            <numerusform>Measured on %n validation note: so small a difference may be chance.</numerusform>
+            <numerusform>Measured on %n validation notes: so small a difference may be chance.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>Nothing is wrong, but %n thing(s) should be looked at.</source>
         <translation>
             <numerusform>Nothing is wrong, but one thing should be looked at.</numerusform>

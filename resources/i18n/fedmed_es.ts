@@ -452,6 +452,10 @@
         <source>A long passage of your notes came out word for word that did not before this round.</source>
         <translation>Un pasaje largo de sus notas salió palabra por palabra, cosa que no ocurría antes de esta ronda.</translation>
     </message>
+    <message>
+        <source>A model is being fitted to the notes; the note is read when that is done.</source>
+        <translation>Se está ajustando un modelo a las notas; la nota se leerá después.</translation>
+    </message>
     <message numerus="yes">
         <source>A model of {amount} with %n layer(s) to adapt.</source>
         <translation>
@@ -854,6 +858,10 @@
         <translation>Cerrar la ronda</translation>
     </message>
     <message>
+        <source>Close while a model is being fitted?</source>
+        <translation>¿Cerrar mientras se ajusta un modelo?</translation>
+    </message>
+    <message>
         <source>Close while training?</source>
         <translation>¿Cerrar durante el entrenamiento?</translation>
     </message>
@@ -911,6 +919,10 @@
     <message>
         <source>Compare with an earlier federation</source>
         <translation>Comparar con una federación anterior</translation>
+    </message>
+    <message>
+        <source>Comparing on your validation notes…</source>
+        <translation>Comparando con sus notas de validación…</translation>
     </message>
     <message>
         <source>Confirmation</source>
@@ -1264,8 +1276,28 @@
         <translation>Primera de dos aprobaciones</translation>
     </message>
     <message>
+        <source>Fitted to our notes</source>
+        <translation>Ajustado a nuestras notas</translation>
+    </message>
+    <message>
         <source>Fitted to {site}</source>
         <translation>Ajustado a {site}</translation>
+    </message>
+    <message>
+        <source>Fitted: it is surer of the right answers, but finds less: {after} of 100 on your validation notes, {before} with the common model.</source>
+        <translation>Ajustado: está más seguro de las respuestas correctas, pero encuentra menos: {after} de cada 100 en sus notas de validación, {before} con el modelo común.</translation>
+    </message>
+    <message>
+        <source>Fitted: it is surer of the right answers, but finds no more: {after} of 100 on your validation notes.</source>
+        <translation>Ajustado: está más seguro de las respuestas correctas, pero no encuentra más: {after} de cada 100 en sus notas de validación.</translation>
+    </message>
+    <message>
+        <source>Fitted: on your validation notes it is surer of the right answers than the common model.</source>
+        <translation>Ajustado: en sus notas de validación está más seguro de las respuestas correctas que el modelo común.</translation>
+    </message>
+    <message>
+        <source>Fitted: {after} of 100 found correctly on your validation notes, {before} with the common model.</source>
+        <translation>Ajustado: {after} aciertos de cada 100 en sus notas de validación, {before} con el modelo común.</translation>
     </message>
     <message>
         <source>Folder</source>
@@ -1373,6 +1405,10 @@
     <message>
         <source>Held. Nothing of this update has left.</source>
         <translation>En espera. Nada de esta actualización ha salido.</translation>
+    </message>
+    <message>
+        <source>Here the example notes of {site} stand for yours.</source>
+        <translation>Aquí las notas de ejemplo de {site} hacen de las suyas.</translation>
     </message>
     <message>
         <source>History</source>
@@ -1652,6 +1688,10 @@
         <translation>Se empezó y no llegó a su fin.</translation>
     </message>
     <message>
+        <source>It was trained on your notes alone: keep it at your site.</source>
+        <translation>Se ha entrenado solo con sus notas: guárdelo en su centro.</translation>
+    </message>
+    <message>
         <source>It will be made.</source>
         <translation>Se creará.</translation>
     </message>
@@ -1756,6 +1796,10 @@
         <translation>Capa por capa</translation>
     </message>
     <message>
+        <source>Learning from your notes…</source>
+        <translation>Aprendiendo de sus notas…</translation>
+    </message>
+    <message>
         <source>Learning rate</source>
         <translation>Tasa de aprendizaje</translation>
     </message>
@@ -1823,6 +1867,10 @@
         <translation>Pérdida en notas compartidas</translation>
     </message>
     <message>
+        <source>Loss on your validation notes</source>
+        <translation>Pérdida en sus notas de validación</translation>
+    </message>
+    <message>
         <source>MAP</source>
         <translation>MAP</translation>
     </message>
@@ -1849,6 +1897,20 @@
     <message>
         <source>Measure</source>
         <translation>Medida</translation>
+    </message>
+    <message numerus="yes">
+        <source>Measured on %n validation note(s).</source>
+        <translation>
+            <numerusform>Medido en %n nota de validación.</numerusform>
+            <numerusform>Medido en %n notas de validación.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>Measured on %n validation note(s): so small a difference may be chance.</source>
+        <translation>
+            <numerusform>Medido en %n nota de validación: una diferencia tan pequeña puede ser casualidad.</numerusform>
+            <numerusform>Medido en %n notas de validación: una diferencia tan pequeña puede ser casualidad.</numerusform>
+        </translation>
     </message>
     <message>
         <source>Measured on {notes} in round {round}.</source>
@@ -2119,6 +2181,10 @@
         <translation>No se pudo medir todo. Lo que se probó no encontró nada; eso no es una demostración.</translation>
     </message>
     <message>
+        <source>Not fitted</source>
+        <translation>Sin ajustar</translation>
+    </message>
+    <message>
         <source>Not joined</source>
         <translation>Sin unirse</translation>
     </message>
@@ -2244,6 +2310,10 @@
     <message>
         <source>Nothing to show yet</source>
         <translation>Todavía no hay nada que mostrar</translation>
+    </message>
+    <message>
+        <source>Nothing was gained: the common model is as good on your notes.</source>
+        <translation>No se ha ganado nada: el modelo común es igual de bueno en sus notas.</translation>
     </message>
     <message>
         <source>Nothing was kept.</source>
@@ -2871,6 +2941,10 @@
         <translation>Ajustes</translation>
     </message>
     <message>
+        <source>Share from your notes</source>
+        <translation>Parte de sus notas</translation>
+    </message>
+    <message>
         <source>Share of the change</source>
         <translation>Proporción del cambio</translation>
     </message>
@@ -3009,6 +3083,10 @@
     <message>
         <source>Step 3 of 3: loading the small model and preparing the notes for it.</source>
         <translation>Paso 3 de 3: se carga el modelo pequeño y se preparan las notas para él.</translation>
+    </message>
+    <message>
+        <source>Step {done} of {total}</source>
+        <translation>Paso {done} de {total}</translation>
     </message>
     <message>
         <source>Stop and close</source>
@@ -3198,6 +3276,10 @@
     <message>
         <source>The charts show the first {count} methods only.</source>
         <translation>Los gráficos muestran solo los {count} primeros métodos.</translation>
+    </message>
+    <message>
+        <source>The common model goes on learning from your training notes, on this computer, for as long as all rounds took together. As much of that is kept as is best on your validation notes. Nothing is sent.</source>
+        <translation>El modelo común sigue aprendiendo de sus notas de entrenamiento, en este ordenador, tanto tiempo como duraron todas las rondas juntas. De eso se conserva lo que mejor resulta en sus notas de validación. No se envía nada.</translation>
     </message>
     <message>
         <source>The coordinator</source>
@@ -3398,6 +3480,10 @@
     <message>
         <source>The model learns from your notes on this computer.</source>
         <translation>El modelo aprende de sus notas en este ordenador.</translation>
+    </message>
+    <message>
+        <source>The model that was fitted before is still here.</source>
+        <translation>El modelo ajustado antes sigue aquí.</translation>
     </message>
     <message>
         <source>The note is read without annotations, because there is no {what} beside it.</source>
@@ -4100,6 +4186,10 @@
         <translation>Qué puede entrenar</translation>
     </message>
     <message>
+        <source>What it has learned from your notes so far is not kept. You can start it again at any time.</source>
+        <translation>Lo que ha aprendido de sus notas hasta ahora no se conserva. Puede empezar de nuevo cuando quiera.</translation>
+    </message>
+    <message>
         <source>What it has, and what that suffices for. Nothing is sent.</source>
         <translation>Qué tiene, y para qué basta. No se envía nada.</translation>
     </message>
@@ -4258,6 +4348,10 @@
     <message>
         <source>You approved it</source>
         <translation>Usted la aprobó</translation>
+    </message>
+    <message>
+        <source>You can choose it under Try it, and save it from there.</source>
+        <translation>Puede elegirlo en Probar y guardarlo desde allí.</translation>
     </message>
     <message>
         <source>You confirm that you have looked through all entries up to number {number}.</source>
@@ -5024,8 +5118,16 @@
         <translation>paso {done:,} de {total:,}</translation>
     </message>
     <message>
+        <source>taken</source>
+        <translation>elegido</translation>
+    </message>
+    <message>
         <source>taken back in time</source>
         <translation>retirado a tiempo</translation>
+    </message>
+    <message>
+        <source>the common model</source>
+        <translation>el modelo común</translation>
     </message>
     <message>
         <source>the coordinator</source>
@@ -5960,10 +6062,6 @@
         <translation>Puntuaciones en estas notas</translation>
     </message>
     <message>
-        <source>Stop</source>
-        <translation>Detener</translation>
-    </message>
-    <message>
         <source>Test notes are used where there are some. Nothing is sent; it may take minutes to hours.</source>
         <translation>Se usan las notas de prueba si las hay. No se envía nada; puede tardar de minutos a horas.</translation>
     </message>
@@ -6142,6 +6240,33 @@
     <message>
         <source>Looking… This takes some seconds; up to a minute where nothing answers.</source>
         <translation>Comprobando… Tarda unos segundos; hasta un minuto si no responde nada.</translation>
+    </message>
+</context>
+<context>
+    <name>FittingCard</name>
+    <message>
+        <source>A model for your own notes</source>
+        <translation>Un modelo para sus propias notas</translation>
+    </message>
+    <message>
+        <source>Fit again</source>
+        <translation>Ajustar de nuevo</translation>
+    </message>
+    <message>
+        <source>Fit it to our notes</source>
+        <translation>Ajustarlo a nuestras notas</translation>
+    </message>
+    <message>
+        <source>Progress of the fitting</source>
+        <translation>Parte ya hecha del ajuste</translation>
+    </message>
+    <message>
+        <source>Shares that were compared</source>
+        <translation>Partes comparadas</translation>
+    </message>
+    <message>
+        <source>What was compared</source>
+        <translation>Lo que se ha comparado</translation>
     </message>
 </context>
 <context>
@@ -7311,6 +7436,13 @@
     <message>
         <source>Try a model</source>
         <translation>Probar un modelo</translation>
+    </message>
+</context>
+<context>
+    <name>RunCard</name>
+    <message>
+        <source>Stop</source>
+        <translation>Detener</translation>
     </message>
 </context>
 <context>

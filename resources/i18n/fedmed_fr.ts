@@ -452,6 +452,10 @@
         <source>A long passage of your notes came out word for word that did not before this round.</source>
         <translation>Un long passage de vos notes est ressorti mot pour mot, ce qui n’était pas le cas avant ce tour.</translation>
     </message>
+    <message>
+        <source>A model is being fitted to the notes; the note is read when that is done.</source>
+        <translation>Un modèle est en cours d’ajustement sur les notes ; la note sera lue ensuite.</translation>
+    </message>
     <message numerus="yes">
         <source>A model of {amount} with %n layer(s) to adapt.</source>
         <translation>
@@ -854,6 +858,10 @@
         <translation>Clore le tour</translation>
     </message>
     <message>
+        <source>Close while a model is being fitted?</source>
+        <translation>Fermer pendant l’ajustement d’un modèle ?</translation>
+    </message>
+    <message>
         <source>Close while training?</source>
         <translation>Fermer pendant l’entraînement&#xa0;?</translation>
     </message>
@@ -911,6 +919,10 @@
     <message>
         <source>Compare with an earlier federation</source>
         <translation>Comparer avec une fédération antérieure</translation>
+    </message>
+    <message>
+        <source>Comparing on your validation notes…</source>
+        <translation>Comparaison sur vos notes de validation…</translation>
     </message>
     <message>
         <source>Confirmation</source>
@@ -1264,8 +1276,28 @@
         <translation>Première de deux approbations</translation>
     </message>
     <message>
+        <source>Fitted to our notes</source>
+        <translation>Ajusté à nos notes</translation>
+    </message>
+    <message>
         <source>Fitted to {site}</source>
         <translation>Adapté à {site}</translation>
+    </message>
+    <message>
+        <source>Fitted: it is surer of the right answers, but finds less: {after} of 100 on your validation notes, {before} with the common model.</source>
+        <translation>Ajusté : il est plus sûr des bonnes réponses, mais trouve moins : {after} sur 100 sur vos notes de validation, {before} avec le modèle commun.</translation>
+    </message>
+    <message>
+        <source>Fitted: it is surer of the right answers, but finds no more: {after} of 100 on your validation notes.</source>
+        <translation>Ajusté : il est plus sûr des bonnes réponses, mais ne trouve pas plus : {after} sur 100 sur vos notes de validation.</translation>
+    </message>
+    <message>
+        <source>Fitted: on your validation notes it is surer of the right answers than the common model.</source>
+        <translation>Ajusté : sur vos notes de validation, il est plus sûr des bonnes réponses que le modèle commun.</translation>
+    </message>
+    <message>
+        <source>Fitted: {after} of 100 found correctly on your validation notes, {before} with the common model.</source>
+        <translation>Ajusté : {after} sur 100 trouvés correctement sur vos notes de validation, {before} avec le modèle commun.</translation>
     </message>
     <message>
         <source>Folder</source>
@@ -1373,6 +1405,10 @@
     <message>
         <source>Held. Nothing of this update has left.</source>
         <translation>Mise en attente. Rien de cette mise à jour n’est sorti.</translation>
+    </message>
+    <message>
+        <source>Here the example notes of {site} stand for yours.</source>
+        <translation>Ici, les notes d’exemple de {site} tiennent lieu des vôtres.</translation>
     </message>
     <message>
         <source>History</source>
@@ -1652,6 +1688,10 @@
         <translation>C’était commencé et n’est pas arrivé à son terme.</translation>
     </message>
     <message>
+        <source>It was trained on your notes alone: keep it at your site.</source>
+        <translation>Il a été entraîné sur vos seules notes : gardez-le sur votre site.</translation>
+    </message>
+    <message>
         <source>It will be made.</source>
         <translation>Il sera créé.</translation>
     </message>
@@ -1756,6 +1796,10 @@
         <translation>Couche par couche</translation>
     </message>
     <message>
+        <source>Learning from your notes…</source>
+        <translation>Apprentissage sur vos notes…</translation>
+    </message>
+    <message>
         <source>Learning rate</source>
         <translation>Taux d’apprentissage</translation>
     </message>
@@ -1823,6 +1867,10 @@
         <translation>Perte sur les notes communes</translation>
     </message>
     <message>
+        <source>Loss on your validation notes</source>
+        <translation>Perte sur vos notes de validation</translation>
+    </message>
+    <message>
         <source>MAP</source>
         <translation>MAP</translation>
     </message>
@@ -1849,6 +1897,20 @@
     <message>
         <source>Measure</source>
         <translation>Mesure</translation>
+    </message>
+    <message numerus="yes">
+        <source>Measured on %n validation note(s).</source>
+        <translation>
+            <numerusform>Mesuré sur %n note de validation.</numerusform>
+            <numerusform>Mesuré sur %n notes de validation.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>Measured on %n validation note(s): so small a difference may be chance.</source>
+        <translation>
+            <numerusform>Mesuré sur %n note de validation : une si petite différence peut être due au hasard.</numerusform>
+            <numerusform>Mesuré sur %n notes de validation : une si petite différence peut être due au hasard.</numerusform>
+        </translation>
     </message>
     <message>
         <source>Measured on {notes} in round {round}.</source>
@@ -2119,6 +2181,10 @@
         <translation>Tout n’a pas pu être mesuré. Ce qui a été essayé n’a rien trouvé&#xa0;; ce n’est pas une preuve.</translation>
     </message>
     <message>
+        <source>Not fitted</source>
+        <translation>Non ajusté</translation>
+    </message>
+    <message>
         <source>Not joined</source>
         <translation>Non rejointe</translation>
     </message>
@@ -2244,6 +2310,10 @@
     <message>
         <source>Nothing to show yet</source>
         <translation>Rien à afficher pour l’instant</translation>
+    </message>
+    <message>
+        <source>Nothing was gained: the common model is as good on your notes.</source>
+        <translation>Rien n’a été gagné : le modèle commun est aussi bon sur vos notes.</translation>
     </message>
     <message>
         <source>Nothing was kept.</source>
@@ -2871,6 +2941,10 @@
         <translation>Paramètres</translation>
     </message>
     <message>
+        <source>Share from your notes</source>
+        <translation>Part venant de vos notes</translation>
+    </message>
+    <message>
         <source>Share of the change</source>
         <translation>Part de la modification</translation>
     </message>
@@ -3009,6 +3083,10 @@
     <message>
         <source>Step 3 of 3: loading the small model and preparing the notes for it.</source>
         <translation>Étape 3 sur 3&#xa0;: chargement du petit modèle et préparation des notes.</translation>
+    </message>
+    <message>
+        <source>Step {done} of {total}</source>
+        <translation>Étape {done} sur {total}</translation>
     </message>
     <message>
         <source>Stop and close</source>
@@ -3198,6 +3276,10 @@
     <message>
         <source>The charts show the first {count} methods only.</source>
         <translation>Les graphiques ne montrent que les {count} premières méthodes.</translation>
+    </message>
+    <message>
+        <source>The common model goes on learning from your training notes, on this computer, for as long as all rounds took together. As much of that is kept as is best on your validation notes. Nothing is sent.</source>
+        <translation>Le modèle commun continue d’apprendre à partir de vos notes d’entraînement, sur cet ordinateur, aussi longtemps que tous les tours ensemble. On en garde autant que ce qui convient le mieux à vos notes de validation. Rien n’est envoyé.</translation>
     </message>
     <message>
         <source>The coordinator</source>
@@ -3398,6 +3480,10 @@
     <message>
         <source>The model learns from your notes on this computer.</source>
         <translation>Le modèle apprend à partir de vos notes sur cet ordinateur.</translation>
+    </message>
+    <message>
+        <source>The model that was fitted before is still here.</source>
+        <translation>Le modèle ajusté auparavant est toujours là.</translation>
     </message>
     <message>
         <source>The note is read without annotations, because there is no {what} beside it.</source>
@@ -4100,6 +4186,10 @@
         <translation>Ce qu’il peut entraîner</translation>
     </message>
     <message>
+        <source>What it has learned from your notes so far is not kept. You can start it again at any time.</source>
+        <translation>Ce qu’il a appris de vos notes jusqu’ici n’est pas gardé. Vous pouvez recommencer à tout moment.</translation>
+    </message>
+    <message>
         <source>What it has, and what that suffices for. Nothing is sent.</source>
         <translation>Ce qu’il a, et à quoi cela suffit. Rien n’est envoyé.</translation>
     </message>
@@ -4258,6 +4348,10 @@
     <message>
         <source>You approved it</source>
         <translation>Vous l’avez approuvée</translation>
+    </message>
+    <message>
+        <source>You can choose it under Try it, and save it from there.</source>
+        <translation>Vous pouvez le choisir sous Essayer et l’enregistrer de là.</translation>
     </message>
     <message>
         <source>You confirm that you have looked through all entries up to number {number}.</source>
@@ -5024,8 +5118,16 @@
         <translation>pas {done:,} sur {total:,}</translation>
     </message>
     <message>
+        <source>taken</source>
+        <translation>retenu</translation>
+    </message>
+    <message>
         <source>taken back in time</source>
         <translation>annulée à temps</translation>
+    </message>
+    <message>
+        <source>the common model</source>
+        <translation>le modèle commun</translation>
     </message>
     <message>
         <source>the coordinator</source>
@@ -5960,10 +6062,6 @@
         <translation>Scores sur ces notes</translation>
     </message>
     <message>
-        <source>Stop</source>
-        <translation>Arrêter</translation>
-    </message>
-    <message>
         <source>Test notes are used where there are some. Nothing is sent; it may take minutes to hours.</source>
         <translation>Les notes de test sont utilisées s’il y en a. Rien n’est envoyé&#xa0;; cela peut durer de quelques minutes à plusieurs heures.</translation>
     </message>
@@ -6142,6 +6240,33 @@
     <message>
         <source>Looking… This takes some seconds; up to a minute where nothing answers.</source>
         <translation>Vérification… Cela prend quelques secondes&#xa0;; jusqu’à une minute si rien ne répond.</translation>
+    </message>
+</context>
+<context>
+    <name>FittingCard</name>
+    <message>
+        <source>A model for your own notes</source>
+        <translation>Un modèle pour vos propres notes</translation>
+    </message>
+    <message>
+        <source>Fit again</source>
+        <translation>Ajuster de nouveau</translation>
+    </message>
+    <message>
+        <source>Fit it to our notes</source>
+        <translation>L’ajuster à nos notes</translation>
+    </message>
+    <message>
+        <source>Progress of the fitting</source>
+        <translation>Part de l’ajustement déjà faite</translation>
+    </message>
+    <message>
+        <source>Shares that were compared</source>
+        <translation>Parts comparées</translation>
+    </message>
+    <message>
+        <source>What was compared</source>
+        <translation>Ce qui a été comparé</translation>
     </message>
 </context>
 <context>
@@ -7311,6 +7436,13 @@
     <message>
         <source>Try a model</source>
         <translation>Essayer un modèle</translation>
+    </message>
+</context>
+<context>
+    <name>RunCard</name>
+    <message>
+        <source>Stop</source>
+        <translation>Arrêter</translation>
     </message>
 </context>
 <context>

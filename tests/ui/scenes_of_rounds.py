@@ -4,13 +4,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from fedmed_desktop import events
+from fedmed_desktop.desktop.frame.window import Window
+from fedmed_desktop.desktop.widgets.folded import Folded
 from fedmed_desktop.desktop.work.desk import Desk
-from fedmed_desktop.desktop.work.news import AgreementAsked, DemoScored, Item, Problem, SessionEnded, SessionStarted
+from fedmed_desktop.desktop.work.news import (
+    AgreementAsked,
+    DemoScored,
+    FittingShown,
+    Item,
+    Problem,
+    SessionEnded,
+    SessionStarted,
+)
 from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.federation.fitted import Outcome
 from fedmed_desktop.wording import tr
 from tests.parts.scene import (
     ADDRESS,
@@ -29,7 +41,7 @@ from tests.parts.scene import (
     steps,
     transfer,
 )
-from tests.ui.scenes import Scene
+from tests.ui.scenes import Scene, settle
 
 DEMO_SITES = ("Hillcrest", "Lakeview", "Riverside")
 
@@ -183,6 +195,54 @@ def _remarked(site: Lakeview) -> None:
     site.tell(told.model_copy(update=quiet))
 
 
+FOUND = Outcome(
+    share=0.5, losses=((0.0, 1.214), (0.25, 1.131), (0.5, 1.107), (0.75, 1.142), (1.0, 1.196)), before=0.62, after=0.68,
+    notes=330,
+)  # fmt: skip
+IN_VAIN = FOUND.model_copy(update={"share": 0.0, "losses": tuple((s, 1.0 + s) for s, _ in FOUND.losses), "after": 0.62})
+
+
+def fitting(*shown: FittingShown, demo: bool = False) -> Callable[[Path], Desk]:
+    """A finished federation, and a model that is fitted to the site's notes."""
+
+    def make(folder: Path) -> Desk:
+        desk = _demo_scored(folder) if demo else _decided(_finished)(folder)
+        assert desk.session is not None
+        desk.session = replace(desk.session, final=Path("/srv/lakeview/site/final"))
+        desk.fold(shown)
+        return desk
+
+    return make
+
+
+def _unfolded(window: Window, desk: Desk) -> None:
+    card = window.rounds.session.fitting
+    assert isinstance(card.results, Folded)
+    card.results.open()
+    _seen(window, desk)
+
+
+def _seen(window: Window, desk: Desk) -> None:
+    """Scrolls to the card."""
+    window.rounds.show_desk(desk, NOW)
+    settle(window)
+    window.rounds.ensureWidgetVisible(window.rounds.session.fitting)
+
+
+def _fittings() -> list[Scene]:
+    why = "The disk with /srv/lakeview/site/fitted is full. Make room on it; nothing is lost."
+    made = {
+        "fit-offered": fitting(),
+        "fitting": fitting(FittingShown("training", 4210, 12_400)),
+        "fit-failed": fitting(FittingShown("failed", sentence=why)),
+        "fitted": fitting(FittingShown("done", outcome=FOUND)),
+        "fitted-in-vain": fitting(FittingShown("done", outcome=IN_VAIN)),
+        "demo-fit-offered": fitting(demo=True),
+    }
+    found = [Scene("rounds", name, desk, _seen) for name, desk in made.items()]
+    return [*found, Scene("rounds", "fitted-in-detail", made["fitted"], _unfolded)]
+
+
 def rounds() -> list[Scene]:
     first = standing(number=1, sites={"waiting": 2, "training": 1}, connected=3).model_copy(update={"rounds": 3})
     elsewhere = steps(1, last=412, site="Hillcrest")
@@ -227,4 +287,4 @@ def rounds() -> list[Scene]:
         "demo-waits": _demo(first, phase("waiting", 1), phase("training", 1, "Hillcrest"), *elsewhere),
         "demo-scored": _demo_scored,
     }  # fmt: skip
-    return [Scene("rounds", name, desk) for name, desk in made.items()]
+    return [*(Scene("rounds", name, desk) for name, desk in made.items()), *_fittings()]

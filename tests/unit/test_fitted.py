@@ -12,16 +12,18 @@ import pytest
 from fedmed_desktop.cli import main
 from fedmed_desktop.clinical.tasks import Entities
 from fedmed_desktop.federation import Control, FederationSpec, TrainingSettings, dump_spec
-from fedmed_desktop.federation.fitted import FittedSettings, best_share, between, lasting
+from fedmed_desktop.federation.fitted import FittedSettings, Outcome, best_share, between, lasting
 from fedmed_desktop.federation.plan import PrivacySettings
 from fedmed_desktop.federation.spec import BaseModelSpec
 from fedmed_desktop.federation.work import Stopped
 from fedmed_desktop.lora import Adapter, algebra
 from fedmed_desktop.lora.base_model import decoder_linears, fingerprint
 from fedmed_desktop.lora.load import load_adapter
+from fedmed_desktop.site.fitted import keep_fitted, kept_outcome
 from fedmed_desktop.site.folder import STATE
 from fedmed_desktop.storage import BlobStore
 from fedmed_desktop.storage.outbox import Outbox
+from fedmed_desktop.wording.fitted import verdict
 from tests.parts.federation import small_spec
 from tests.parts.training import NOTES, SETTINGS, TYPES
 
@@ -91,6 +93,33 @@ def test_that_a_fitting_can_be_stopped(trainer: SiteTrainer, start: Adapter) -> 
         fit(trainer, SPEC, start, FittedSettings(), lambda fitting: control.stop(), control)
 
 
+def outcome(before: float | None = None, after: float | None = None, share: float = 0.5) -> Outcome:
+    return Outcome(share=share, losses=((0.0, 1.2), (0.5, 1.1)), before=before, after=after, notes=40)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (outcome(0.43, 0.49), "Fitted: 49 of 100 found correctly on your validation notes, 43 with the common model."),
+        (outcome(0.431, 0.429), "Fitted: it is surer of the right answers, but finds no more: 43 of 100"),
+        (outcome(0.43, 0.41), "but finds less: 41 of 100 on your validation notes, 43 with the common model."),
+        (outcome(), "Fitted: on your validation notes it is surer of the right answers than the common model."),
+        (outcome(0.43, 0.43, share=0.0), "Nothing was gained: the common model is as good on your notes."),
+    ],
+    ids=["finds more", "as much", "less", "without scores", "the common adapter"],
+)
+def test_that_the_verdict_promises_no_more_than_was_measured(found: Outcome, words: str) -> None:
+    assert words in verdict(found)
+
+
+def test_that_an_outcome_outlasts_the_program_and_a_damaged_one_is_none(tmp_path: Path, start: Adapter) -> None:
+    keep_fitted(tmp_path, start, outcome(0.4, 0.5), "tiny")
+    assert kept_outcome(tmp_path) == outcome(0.4, 0.5)
+    assert load_adapter(tmp_path).shapes == start.shapes
+    (tmp_path / "fitting.json").write_text("{", "utf-8")
+    assert kept_outcome(tmp_path) is None and kept_outcome(tmp_path / "nowhere") is None
+
+
 # -- from the command line ---------------------------------------------------------------------------------------------
 
 
@@ -124,8 +153,13 @@ def test_that_a_site_fits_its_federations_adapter_from_the_command_line(
     assert main([*common, "--data-dir", joined(tmp_path / "site", spec)]) == 0
     said = capsys.readouterr().out
     assert "Loss on the validation notes of Riverside" in said and "keep it at your site" in said
-    assert load_adapter(tmp_path / "site" / "fitted").shapes == start.shapes
-    assert json.loads((tmp_path / "site" / "fitted" / "adapter_config.json").read_text("utf-8"))["peft_type"] == "LORA"
+    fitted = tmp_path / "site" / "fitted"
+    assert load_adapter(fitted).shapes == start.shapes
+    outcome = kept_outcome(fitted)
+    assert outcome is not None and outcome.notes == len(NOTES.validation) and verdict(outcome) in said
+    card = (fitted / "README.md").read_text("utf-8")
+    assert card.startswith("---\nbase_model: ") and "**Keep it at this site.**" in card and str(tmp_path) not in card
+    assert json.loads((fitted / "adapter_config.json").read_text("utf-8"))["peft_type"] == "LORA"
 
 
 def test_that_an_adapter_is_fitted_for_a_specification_alone(

@@ -60,7 +60,7 @@ class Presence(QObject):
         """Shows the desk, as often as it changes or ten times a second."""
         self.tray.show_desk(desk, self._window.windowTitle())
         self.notifier.show_desk(desk, status, now)
-        trains = desk.running and desk.computing.busy and not desk.paused
+        trains = desk.fits or (desk.running and desk.computing.busy and not desk.paused)
         self.awake.want(trains and self._settings.values.keep_awake)
         if trains:
             self._measure()

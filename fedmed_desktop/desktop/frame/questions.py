@@ -46,7 +46,7 @@ def about_leaving(desk: Desk) -> Words:
 
 def about_closing(desk: Desk, now: datetime) -> Words | None:
     """Question before closing, only where somebody would lose something: a demonstration starts over, a training stands
-    still, a decision that waits may come too late.
+    still, a decision that waits may come too late, a fitting is lost.
     """
     if desk.running and desk.is_demo:
         return Words(
@@ -61,6 +61,13 @@ def about_closing(desk: Desk, now: datetime) -> Words | None:
         return Words(
             tr("Close while training?"),
             tr("Training stops at its current step, is saved, and continues when you open the program again."),
+            tr("Stop and close"),
+            tr("Keep training"),
+        )
+    if desk.fits:
+        return Words(
+            tr("Close while a model is being fitted?"),
+            tr("What it has learned from your notes so far is not kept. You can start it again at any time."),
             tr("Stop and close"),
             tr("Keep training"),
         )

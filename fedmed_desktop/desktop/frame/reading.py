@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wishes to a model on this computer, beside any federation: to read a note, to be evaluated, to be exported."""
+"""Wishes to a model on this computer, beside any federation: to read a note, to be evaluated, fitted, exported."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ...demo.settings import DemoOptions
 from ...errors import UserFacingError
 from ...wording import told, tr
 from ..notes.files import Wish
+from ..rounds.fitting import fitting_for
 from ..trial.choices import BASE, TrialWish, evaluation_for, in_plain_words, request_for
 from ..trial.export import Merge, export_adapter
 from ..work.desk import Desk
@@ -35,6 +36,8 @@ class Reading(QObject):
         self.merge: Merge | None = None
         window.pages.trial.then(self._connect_trial)
         window.pages.notes.then(self._connect_notes)
+        window.rounds.session.fitting.wanted.connect(self._fit)
+        window.rounds.session.fitting.stop_wanted.connect(engine.stop_fitting)
 
     def _connect_trial(self, page: TrialPage) -> None:
         page.read_requested.connect(self._read)
@@ -91,3 +94,9 @@ class Reading(QObject):
             self._engine.evaluate(evaluation_for(notes, types_map, self._desk, DemoOptions().model, *held))
         except UserFacingError as error:
             self._failed(error)
+
+    @Slot()
+    def _fit(self) -> None:
+        """The common model, to this site's own notes."""
+        if wanted := fitting_for(self._desk):
+            self._engine.fit(wanted)

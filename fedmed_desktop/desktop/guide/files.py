@@ -22,6 +22,7 @@ UNDER: Final = {
     "ranks-by-importance": "methods",
     "walk-join": "walk-through",
     "first-run": "rounds",
+    "fitted": "rounds",
     "formats": "notes",
     "evaluate": "tasks",
     "leaves": "privacy",

@@ -6,52 +6,36 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from ...errors import UserFacingError
 from ...wording import told
-from ..widgets import Button, Caption, Flow, Heading, Progress, Sentence, StateLabel, Table, TextTable
+from ..widgets import Button, Caption
+from ..widgets.helped import RunCard
 from ..work.news import EvaluationShown
 from ..work.tasks import Task, run_task
 from .evaluation_view import evaluation_view
-from .parts import HelpedCard
 
 Save = Callable[[Path], None]
 
 
-class EvaluationCard(HelpedCard):
-    """`wanted` and `stop_wanted` are what the person wants. `save` writes the last evaluation into a folder."""
-
-    wanted = Signal()
-    stop_wanted = Signal()
+class EvaluationCard(RunCard):
+    """`save` writes the last evaluation into a folder."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(
-            self.tr("How good the model is on these notes"), parent, "notes#how-good-the-model-is-on-these-notes"
-        )
+            self.tr("How good the model is on these notes"), parent, "notes#how-good-the-model-is-on-these-notes",
+            self.tr("Progress of the evaluation"), self.tr("Scores on these notes"),
+        )  # fmt: skip
         self.save: Save | None = None
         self._shown: EvaluationShown | None = None
         self._adapter = ""
         self._task: Task | None = None
-        self.hint = Sentence()
-        self.verdict = Heading(level=3)
-        self.state = StateLabel()
-        self.sentence = Sentence()
-        self.progress = Progress(self.tr("Progress of the evaluation"))
-        self.model = TextTable(self)
-        self.table = Table(self.tr("Scores on these notes"), most_rows=40)
-        self.table.setModel(self.model)
-        self.run = Button(self.tr("Evaluate on these notes"), "play")
-        self.stop = Button(self.tr("Stop"), "stop")
         self.keep = Button(self.tr("Save scores and predictions…"), "folder")
         self.said = Caption(wrap=True)
-        self.run.clicked.connect(self.wanted)
-        self.stop.clicked.connect(self.stop_wanted)
         self.keep.clicked.connect(self._ask_folder)
-        for part in (self.hint, self.verdict, self.state, self.sentence, self.progress, self.table):
-            self.add(part)
-        self.add(Flow(self.run, self.stop, self.keep))
+        self.buttons.add(self.keep)
         self.add(self.said)
         self.show_evaluation(None, "")
 
@@ -64,27 +48,11 @@ class EvaluationCard(HelpedCard):
         alone = self.tr("The base model answers for every note that has labels, and is scored.")
         rest = self.tr("Test notes are used where there are some. Nothing is sent; it may take minutes to hours.")
         self.hint.setText(f"{what.format(adapter=adapter) if adapter else alone} {rest}")
+        start = self.tr("Evaluate again") if shown else self.tr("Evaluate on these notes")
         runs = shown is not None and shown.state in ("waiting", "loading", "running")
-        done = shown is not None and shown.state == "done"
-        self.hint.setVisible(shown is None)
-        self.run.setVisible(not runs)
-        self.run.setText(self.tr("Evaluate again") if shown else self.tr("Evaluate on these notes"))
-        self.stop.setVisible(runs)
-        self.keep.setVisible(done and self.save is not None)
+        self.show_view(evaluation_view(shown) if shown else None, runs=runs, start=start)
+        self.keep.setVisible(shown is not None and shown.state == "done" and self.save is not None)
         self.said.setVisible(False)
-        view = evaluation_view(shown) if shown else None
-        self.verdict.setVisible(done)
-        self.state.setVisible(view is not None and not done)
-        if view:
-            self.verdict.setText(view.verdict)
-            self.state.show_state(view.verdict, view.tone)
-            self.sentence.setText(view.sentence)
-            self.model.show_texts(view.headings, view.rows)
-            if view.share is not None:
-                self.progress.set_share(view.share)
-        self.sentence.setVisible(view is not None and bool(view.sentence))
-        self.progress.setVisible(view is not None and view.share is not None)
-        self.table.setVisible(done)
 
     # -- saving --------------------------------------------------------------------------------------------------------
 

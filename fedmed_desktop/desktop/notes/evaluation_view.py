@@ -3,43 +3,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ...wording import together, tr, written
+from ..look.runs import RunView, without_result
 from ..work.news import EvaluatedRow, EvaluationShown
 from ..work.scored import Key, headline_name, is_shown_mean, part_name
 
 
-@dataclass(frozen=True)
-class EvaluationView:
-    """`share` of the work that is done, None while that is not known or nothing runs."""
-
-    verdict: str
-    tone: str
-    sentence: str = ""
-    share: float | None = None
-    headings: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
-
-
-def evaluation_view(shown: EvaluationShown) -> EvaluationView:
+def evaluation_view(shown: EvaluationShown) -> RunView:
     match shown.state:
-        case "waiting":
-            return EvaluationView(tr("Waiting"), "dim", tr("It begins as soon as this computer has time for it."))
+        case "waiting" | "stopped" | "failed":
+            return without_result(shown.state, tr("Not evaluated"), shown.sentence)
         case "loading":
-            return EvaluationView(tr("Reading the notes and the model…"), "dim")
+            return RunView(tr("Reading the notes and the model…"), "dim")
         case "running":
             share = shown.done / shown.total if shown.total else None
             said = tr("{done} of {total} answers").format(done=written(shown.done), total=written(shown.total))
-            return EvaluationView(tr("Evaluating…"), "dim", said, share)
-        case "stopped":
-            return EvaluationView(tr("Stopped"), "warn", tr("Nothing was kept."))
-        case "failed":
-            return EvaluationView(tr("Not evaluated"), "bad", shown.sentence)
+            return RunView(tr("Evaluating…"), "dim", said, share)
     return _done(shown)
 
 
-def _done(shown: EvaluationShown) -> EvaluationView:
+def _done(shown: EvaluationShown) -> RunView:
     adapter = shown.adapter
     kept = [row for row in shown.rows if row.measure != "mean" or is_shown_mean(row.name)]
     kept = [row for row in kept if row.measure != "unified"]
@@ -50,7 +33,7 @@ def _done(shown: EvaluationShown) -> EvaluationView:
     verdict, tone = _verdict(kept, adapter) if compared else (tr("The base model was scored."), "ok")
     on = tr("On %n note(s); in brackets the 95 % interval of each score.", "", shown.notes)
     few = tr("With one document or patient there are no intervals.") if shown.documents < 2 else ""
-    return EvaluationView(verdict, tone, together(on, few), None, (*headings, tr("In the notes")), rows)
+    return RunView(verdict, tone, together(on, few), None, (*headings, tr("In the notes")), rows)
 
 
 def _verdict(rows: list[EvaluatedRow], adapter: str) -> tuple[str, str]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parts of a report on notes: a card with a "?" beside its title, and a sentence with the place where it holds."""
+"""Parts of a report on notes: sentences, each with the place where it holds."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from ..widgets import Caption, Card, Icon, Overline, Sentence, Spaced
-from ..widgets.buttons import HelpLink
+from ..widgets import Caption, Icon, Sentence, Spaced
+from ..widgets.helped import HelpedCard
 from ..widgets.labels import TONE_ICONS
 from ..widgets.layout import fit_rows
 from .view import Told
@@ -62,24 +62,14 @@ class ToldRows(QWidget):
         return [row.text() for row in self.rows]
 
 
-class HelpedCard(Card):
-    """A card whose title has a "?" beside it: what its words mean is in the guide."""
+class NotesCard(HelpedCard):
+    """A card with words that the guide explains on its page about notes."""
 
-    def __init__(self, title: str, parent: QWidget | None = None, place: str = "notes#what-the-words-mean") -> None:
-        super().__init__(least=320, parent=parent)
-        self.setAccessibleName(title)
-        self.help = HelpLink(self.tr("What this means"), place)
-        self.help.setAccessibleName(self.tr("What this means: {title}").format(title=title))
-        head = QHBoxLayout()
-        head.setSpacing(4)
-        head.addWidget(Overline(title))
-        head.addWidget(self.help)
-        head.addStretch(1)
-        self.content.addLayout(head)
-        self._lay(self.content, (20, 12, 20, 16), 8)
+    def __init__(self, title: str, parent: QWidget | None = None) -> None:
+        super().__init__(title, parent, "notes#what-the-words-mean")
 
 
-class ToldCard(HelpedCard):
+class ToldCard(NotesCard):
     """Sentences under a title; hidden while there are none."""
 
     def __init__(self, title: str, parent: QWidget | None = None) -> None:

@@ -11,7 +11,7 @@ from ..widgets import Button, Caption, Heading, Icon, KeyValueRows, Overline, Ro
 from ..widgets.bars import Bars, BarValue
 from ..widgets.layout import Card, add_column, fit_rows
 from ..widgets.notices import announce
-from .parts import HelpedCard, ToldCard, ToldRows
+from .parts import NotesCard, ToldCard, ToldRows
 from .view import Bar, NotesView, Split
 
 _ICONS = {"ok": "check", "warn": "warning", "bad": "warning", "dim": "clock"}
@@ -60,7 +60,7 @@ class VerdictCard(Card):
         self.headline.setText(headline)
 
 
-class SplitCard(HelpedCard):
+class SplitCard(NotesCard):
     """The split that is proposed; `wanted`: it is to be written."""
 
     wanted = Signal()
@@ -120,15 +120,15 @@ class NotesReport(QWidget):
         self.identifiers = ToldCard(self.tr("What looks like identifiers"))
         self.alike = ToldCard(self.tr("Notes that are nearly the same"))
         self.seen = ToldCard(self.tr("Noticed while reading"))
-        self.numbers, self.facts = HelpedCard(self.tr("Numbers")), KeyValueRows()
+        self.numbers, self.facts = NotesCard(self.tr("Numbers")), KeyValueRows()
         self.numbers.add(self.facts)
-        self.labels = HelpedCard(self.tr("Labels"))
+        self.labels = NotesCard(self.tr("Labels"))
         self._charts: list[_Chart] = []
-        self.length, self.lengths, self.fitting = HelpedCard(self.tr("Length")), Bars(), ToldRows()
+        self.length, self.lengths, self.fitting = NotesCard(self.tr("Length")), Bars(), ToldRows()
         self._length_of = Caption(wrap=True)
         for part in (self._length_of, self.lengths, self.fitting):
             self.length.add(part)
-        self.table, self.columns = HelpedCard(self.tr("Columns of the table")), KeyValueRows()
+        self.table, self.columns = NotesCard(self.tr("Columns of the table")), KeyValueRows()
         self.table.add(self.columns)
         self.cards: list[Card] = [
             self.verdict, self.split, self.unusable, self.identifiers, self.alike, self.seen, self.table,

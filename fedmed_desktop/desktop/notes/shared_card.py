@@ -14,7 +14,7 @@ from ..look import theme
 from ..widgets import Caption, Label, Overline, Row, Sentence, Spaced
 from ..widgets.bars import NAME_TENTHS, BarName, line_up
 from ..widgets.layout import fit_rows
-from .parts import HelpedCard
+from .parts import NotesCard
 from .shared import SharedView, SharePair
 
 BAR_PX, BETWEEN_PX = 6, 2
@@ -106,7 +106,7 @@ class _Sample(QWidget):
         paint_bar(painter, QRectF(self.rect()), self._is_own)
 
 
-class SharedCard(HelpedCard):
+class SharedCard(NotesCard):
     """Hidden where the federation shares no counts."""
 
     def __init__(self, parent: QWidget | None = None) -> None:

@@ -33,6 +33,7 @@ from .agreement_card import AgreementCard
 from .cards import ImprovedCard, SitesCard, StatusCard
 from .deadlines import deadline_rows, quiet_line
 from .deadlines_dialog import DeadlinesDialog
+from .fitting_card import FittingCard
 from .heading import caption, method, sites_line, steps, title
 from .history import COLUMNS, past_rounds, score_table
 from .identity import six_words
@@ -126,6 +127,8 @@ class _Session(Spaced):
         cards.add(self.improved, 9)
         column.addWidget(cards)
         column.addWidget(self.agreement)
+        self.fitting = FittingCard()
+        column.addWidget(self.fitting)
         column.addWidget(self._elsewhere())
         self.sites = SitesCard()
         column.addWidget(self.sites)
@@ -203,6 +206,7 @@ class _Session(Spaced):
         self.agreement.show_agreement(agreement(desk, _method_name))
         self.improved.setVisible(shown.state != "agreement")
         self.improved.show_improved(improved(desk), leading(desk))
+        self.fitting.show_desk(desk)
         self.over.setVisible(desk.ended is not None)
         sites = ("", "") if desk.ended else sites_line(desk, shown.state)
         self.sites.show_sites(*sites, together(quiet_line(desk, now), screened_line(desk)))

@@ -33,12 +33,6 @@ def files_of(sha256: str, desk: Desk, find: Find, own: Mapping[str, Path]) -> Ad
     return files
 
 
-def has_own(desk: Desk) -> bool:
-    """Tells whether this site keeps a part of the model for itself, and has trained one."""
-    plans = [entry.plan for entry in desk.record.entries if entry.plan.kind == "train"]
-    return any(plan.own or plan.orthogonal for plan in plans)
-
-
 def is_own_update(sha256: str, desk: Desk) -> bool:
     """Tells whether this is the adapter part of an update that was made here."""
     return _plan_of_update(sha256, desk.record) is not None

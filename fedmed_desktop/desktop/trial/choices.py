@@ -15,12 +15,13 @@ from ...demo.settings import TYPES
 from ...errors import UserFacingError
 from ...federation import FederationSpec
 from ...scores import TASKS, TaskName
+from ...site.fitted import FITTED
 from ...wording import task_name, tr
 from ..look.fields import Choice
 from ..work.desk import Desk
 from ..work.news import Side
 from ..work.requests import AdapterFiles, EvaluationWanted, TrialRequest
-from .adapters import files_of, has_own, is_own_update
+from .adapters import files_of, is_own_update
 
 # Keys of choices: the base model, an adapter in a folder, one held here by its sha256, and such a one read with this
 # site's own part.
@@ -63,8 +64,8 @@ def task_choices(desk: Desk) -> list[Choice]:
 
 
 def choices(desk: Desk, adapter: Path | None = None, bundled: Path | None = None) -> list[Choice]:
-    """Base first, then what this desktop has: a given adapter, the federation's newest, the one that waits, and that
-    which is `bundled` with the model.
+    """Base first, then what this desktop has: a given adapter, the federation's newest, the one that was fitted to
+    this site's notes, the one that waits, and that which is `bundled` with the model.
     """
     found = [Choice(BASE, tr("Base model"))]
     if adapter:
@@ -78,6 +79,8 @@ def choices(desk: Desk, adapter: Path | None = None, bundled: Path | None = None
     elif newest := _newest(desk):
         number, sha256 = newest
         found += _of_federation(desk, sha256, tr("round {number}").format(number=number))
+    if desk.fitted and desk.fitted.has_gained and desk.session and desk.session.final:
+        found.append(Choice(f"{FOLDER}{desk.session.final.with_name(FITTED)}", tr("Fitted to our notes")))
     if (entry := desk.pending or desk.counting_down) and (part := entry.update.parts.get("adapter")):
         found.append(Choice(f"{BLOB}{part.sha256}", tr("Waiting for your approval")))
     if bundled:
@@ -89,7 +92,7 @@ def _of_federation(desk: Desk, sha256: str, when: str) -> list[Choice]:
     """The federation's model, and this site's where it keeps a part for itself."""
     found = [Choice(f"{BLOB}{sha256}", tr("Federation, {when}").format(when=when))]
     own = Choice(f"{OWN}{sha256}", tr("This site's model, {when}").format(when=when))
-    return [*found, own] if has_own(desk) else found
+    return [*found, own] if desk.has_own else found
 
 
 def _newest(desk: Desk) -> tuple[int, str] | None:

@@ -214,6 +214,8 @@ def no_adapter(desk: Desk, *, can_choose: bool) -> str:
 
 def waits_for(desk: Desk, now: datetime) -> str:
     """Sentence on the work that a note waits for; "" where none is known."""
+    if desk.fits:
+        return tr("A model is being fitted to the notes; the note is read when that is done.")
     if not desk.computing.busy:
         return ""
     site = desk.computing.site

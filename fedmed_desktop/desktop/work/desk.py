@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from ... import events
 from ...federation import FederationSpec
+from ...federation.fitted import Outcome
 from ...federation.work import Entry
 from ...storage.outbox import Record
 from .curves import Curves
@@ -20,6 +21,7 @@ from .news import (
     AgreementAsked,
     DemoScored,
     EvaluationShown,
+    FittingShown,
     Item,
     KeptAwake,
     Load,
@@ -49,7 +51,7 @@ class Desk:
 
     `asked`: sha256 of the update that the agent waits for an answer to; a pending one that is not asked for waits for
     the coordinator. `fetched`: what the latest plan begins with. `others`: work of other sites in this process (a
-    demonstration).
+    demonstration). `fitted`: what came of the last fitting that was done, also where a later one was stopped.
     """
 
     session: SessionStarted | None = None
@@ -75,6 +77,8 @@ class Desk:
     scored: DemoScored | None = None
     readings: dict[Side, ReadingShown] = field(default_factory=dict)
     evaluation: EvaluationShown | None = None
+    fitting: FittingShown | None = None
+    fitted: Outcome | None = None
     awake: KeptAwake = _NOT_AWAKE
     load: Load | None = None
 
@@ -106,6 +110,8 @@ class Desk:
                 self.readings[item.side] = item
             case EvaluationShown():
                 self.evaluation = item
+            case FittingShown():
+                self.fitting, self.fitted = item, item.outcome or self.fitted
             case DemoScored():
                 self.scored = item
             case KeptAwake():
@@ -248,6 +254,17 @@ class Desk:
     @property
     def last_entry(self) -> Entry | None:
         return self.record.entries[-1] if self.record.entries else None
+
+    @property
+    def has_own(self) -> bool:
+        """Tells whether this site keeps a part of the model for itself, and has trained one."""
+        plans = [entry.plan for entry in self.record.entries if entry.plan.kind == "train"]
+        return any(plan.own or plan.orthogonal for plan in plans)
+
+    @property
+    def fits(self) -> bool:
+        """Tells whether a model is being fitted to this site's notes, or waits for that."""
+        return self.fitting is not None and self.fitting.runs
 
     @property
     def computing(self) -> Work:

@@ -16,13 +16,24 @@ from ...demo.settings import DemoOptions, site_folders
 from ...errors import UserFacingError
 from ...federation import Control, Stopped
 from ...site import TAKE_BACK, Jobs, SiteAgent, Verdict, operating_user
+from ...site.fitted import FINAL
 from ...wording import told, tr
 from .bridge import EventBuffer, Pump
 from .log import log
 from .network import NetworkThread
-from .news import AgreementAsked, EvaluationShown, Item, Paused, Problem, ReadingShown, SessionStarted, Side
+from .news import (
+    AgreementAsked,
+    EvaluationShown,
+    FittingShown,
+    Item,
+    Paused,
+    Problem,
+    ReadingShown,
+    SessionStarted,
+    Side,
+)
 from .operator import Operator
-from .requests import EvaluationWanted, JoinRequest, TrialRequest
+from .requests import EvaluationWanted, FittingWanted, JoinRequest, TrialRequest
 from .sessions import Backend, Session
 from .worker import TrainingThread
 
@@ -47,7 +58,7 @@ class Engine(QObject):
         self._jobs = Jobs(self._training)
         self._operator = Operator()
         self._session: Session | None = None
-        self._reading, self._evaluating = Control(), Control()
+        self._reading, self._evaluating, self._fitting = Control(), Control(), Control()
         self._started = self._closing = self._ended = False
         self.take_back_time = TAKE_BACK
 
@@ -71,7 +82,7 @@ class Engine(QObject):
         """Takes part as a site. Nothing while another session runs, as where a button is pressed twice."""
         if self.occupied:
             return
-        folder = request.data_dir / "final"
+        folder = request.data_dir / FINAL
         own = (request.name,)
         started = SessionStarted(
             "site", request.name, request.address, own, request.notes, request.model, folder, request.types_map
@@ -93,6 +104,8 @@ class Engine(QObject):
         self._begin(started, lambda session: session.demo(options))
 
     def _begin(self, started: SessionStarted, work: Callable[[Session], Coroutine[Any, Any, None]]) -> None:
+        self.stop_fitting()
+        self._fitting = Control()  # what becomes of it is no news of this session
         self._put(started)
         session = self._session = Session(self._backend, self._jobs, self._operator, self._put)
         self._network.call(session.begin, work(session))
@@ -203,25 +216,50 @@ class Engine(QObject):
         """Evaluates on notes when the training thread has time for it; an earlier evaluation is stopped."""
         self.stop_evaluating()
         control = self._evaluating = Control()
-        self._put(EvaluationShown("waiting"))
-
-        def job() -> None:
-            try:
-                control.check()
-                self._backend.evaluate(wanted, self._put, control)
-            except Stopped:
-                self._put(EvaluationShown("stopped"))
-            except Exception as error:
-                problem = Problem.of(error, traceback.format_exc(), fatal=False)
-                self._put(EvaluationShown("failed", sentence=problem.sentence))
-                if not isinstance(error, UserFacingError):
-                    self._put(problem)
-
-        self._training.submit(job)
+        self._when_free(EvaluationShown, self._put, control, lambda: self._backend.evaluate(wanted, self._put, control))
 
     @Slot()
     def stop_evaluating(self) -> None:
         self._evaluating.stop()
+
+    def fit(self, wanted: FittingWanted) -> None:
+        """Fits a model to notes when the training thread has time for it; an earlier fitting is stopped."""
+        self.stop_fitting()
+        control = self._fitting = Control()
+
+        def put(item: Item) -> None:
+            if control is self._fitting:  # nobody waits for an earlier one any more
+                self._put(item)
+
+        self._when_free(FittingShown, put, control, lambda: self._backend.fit(wanted, put, control))
+
+    @Slot()
+    def stop_fitting(self) -> None:
+        self._fitting.stop()
+
+    def _when_free(
+        self,
+        shown: type[EvaluationShown] | type[FittingShown],
+        put: Callable[[Item], None],
+        control: Control,
+        work: Callable[[], None],
+    ) -> None:
+        """Does the work when the training thread has time for it, and tells how it ends."""
+        put(shown("waiting"))
+
+        def job() -> None:
+            try:
+                control.check()
+                work()
+            except Stopped:
+                put(shown("stopped"))
+            except Exception as error:
+                problem = Problem.of(error, traceback.format_exc(), fatal=False)
+                put(shown("failed", sentence=problem.sentence))
+                if not isinstance(error, UserFacingError):
+                    self._put(problem)
+
+        self._training.submit(job)
 
     def blob(self, sha256: str) -> Path | None:
         """Path of an adapter that this site holds, or None."""
@@ -245,6 +283,7 @@ class Engine(QObject):
         self._closing = True
         self.stop_reading()
         self.stop_evaluating()
+        self.stop_fitting()
         self.end_session()
         if not self._started:
             QTimer.singleShot(0, self._end)  # not from within: a window cannot be closed while it asks to be

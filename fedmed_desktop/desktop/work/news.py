@@ -12,6 +12,7 @@ from ...clinical.reading import Reading
 from ...clinical.tasks import Prediction
 from ...errors import UserFacingError
 from ...events import Event
+from ...federation.fitted import Outcome
 from ...scores import TaskName
 from ...storage.outbox import Record
 from ...wording import sentence, tr, written
@@ -144,6 +145,23 @@ class EvaluationShown:
 
 
 @dataclass(frozen=True)
+class FittingShown:
+    """Progress of a fitting of the common model to this site's notes: `done` of `total` steps of its training, or of
+    what is scored then; `outcome` of one that is done, also at an earlier start. `sentence` says why it failed.
+    """
+
+    state: Literal["waiting", "loading", "training", "scoring", "done", "stopped", "failed"]
+    done: int = 0
+    total: int = 0
+    outcome: Outcome | None = None
+    sentence: str = ""
+
+    @property
+    def runs(self) -> bool:
+        return self.state in ("waiting", "loading", "training", "scoring")
+
+
+@dataclass(frozen=True)
 class AgreementAsked:
     """Tells whether this site waits for the person to agree to what its federation is; it trains nothing until then."""
 
@@ -204,8 +222,8 @@ class DemoScored:
 
 # What the desk takes in and nobody else needs to hear of.
 FOLDED: Final = (
-    Record, Measured, ReadingShown, EvaluationShown, DemoScored, SessionStarted, Paused, AgreementAsked, KeptAwake,
-    Load,
+    Record, Measured, ReadingShown, EvaluationShown, FittingShown, DemoScored, SessionStarted, Paused, AgreementAsked,
+    KeptAwake, Load,
 )  # fmt: skip
 
 Item = (
@@ -219,6 +237,7 @@ Item = (
     | Problem
     | ReadingShown
     | EvaluationShown
+    | FittingShown
     | DemoScored
     | KeptAwake
     | Load

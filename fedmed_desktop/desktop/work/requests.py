@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests that a page makes of the engine: to join a federation, and to read a note. No Qt."""
+"""Requests that a page makes of the engine: to join a federation, to read a note, to evaluate or fit a model. No Qt."""
 
 from __future__ import annotations
 
@@ -89,3 +89,16 @@ class EvaluationWanted:
     adapter: AdapterFiles | None
     name: str
     spec: FederationSpec | None
+
+
+@dataclass(frozen=True)
+class FittingWanted:
+    """Fit the `common` model, a PEFT folder, to the notes of a site as `spec` trains; the result goes into `folder`."""
+
+    spec: FederationSpec
+    site: str
+    notes: Path
+    types_map: Path | None
+    model: Path
+    common: Path
+    folder: Path

@@ -17,10 +17,11 @@ from ...demo.settings import DemoOptions
 from ...errors import UserFacingError
 from ...federation import Control
 from ...site import Approver, Jobs, SiteAgent, operating_user
+from ...site.fitted import FITTED, kept_outcome
 from ...site.folder import has_checkpoint
 from .interrupted import interrupted_at, told_interrupted
-from .news import AgreementAsked, DemoScored, Item, Measured, Problem, SessionEnded
-from .requests import EvaluationWanted, JoinRequest, TrialRequest
+from .news import AgreementAsked, DemoScored, FittingShown, Item, Measured, Problem, SessionEnded
+from .requests import EvaluationWanted, FittingWanted, JoinRequest, TrialRequest
 
 Put = Callable[[Item], None]
 
@@ -36,7 +37,8 @@ _RECORDED = (
 
 
 class Backend(Protocol):
-    """The work that needs torch. `make_agent`, `prepare_demo`, `read`, `evaluate` are called on the training thread."""
+    """The work that needs torch. `make_agent`, `prepare_demo`, `read`, `evaluate`, `fit` are called on the training
+    thread."""
 
     def make_agent(
         self, request: JoinRequest, approver: Approver, jobs: Jobs, emit: Callable[[events.Event], None]
@@ -58,6 +60,8 @@ class Backend(Protocol):
     def read(self, request: TrialRequest, put: Put, control: Control) -> None: ...
 
     def evaluate(self, wanted: EvaluationWanted, put: Put, control: Control) -> None: ...
+
+    def fit(self, wanted: FittingWanted, put: Put, control: Control) -> None: ...
 
 
 class Session:
@@ -103,6 +107,8 @@ class Session:
             measured = await asyncio.to_thread(agent.measured)
             self._put(Measured(tuple(measured)))
             self._opened(agent)
+            if kept := await asyncio.to_thread(kept_outcome, request.data_dir / FITTED):
+                self._put(FittingShown("done", outcome=kept))
             if last := interrupted_at(agent.record(), measured):
                 is_saved = await asyncio.to_thread(has_checkpoint, request.data_dir, last.round)
                 self._put(told_interrupted(last, is_saved))
