@@ -1688,10 +1688,6 @@
         <translation>Es wurde begonnen und kam nicht zu Ende.</translation>
     </message>
     <message>
-        <source>It was trained on your notes alone: keep it at your site.</source>
-        <translation>Es wurde allein mit Ihren Texten trainiert: Behalten Sie es an Ihrem Standort.</translation>
-    </message>
-    <message>
         <source>It will be made.</source>
         <translation>Er wird angelegt.</translation>
     </message>
@@ -1718,6 +1714,10 @@
     <message>
         <source>Its final adapter is the one of round {round}.</source>
         <translation>Ihr endgültiger Adapter ist der von Runde {round}.</translation>
+    </message>
+    <message>
+        <source>Its last training was on your notes alone: keep it at your site.</source>
+        <translation>Zuletzt hat es allein aus Ihren Texten gelernt: Behalten Sie es an Ihrem Standort.</translation>
     </message>
     <message>
         <source>Its own hash</source>
@@ -1865,10 +1865,6 @@
     <message>
         <source>Loss on shared notes</source>
         <translation>Verlust auf gemeinsamen Texten</translation>
-    </message>
-    <message>
-        <source>Loss on your validation notes</source>
-        <translation>Verlust auf Ihren Validierungstexten</translation>
     </message>
     <message>
         <source>MAP</source>

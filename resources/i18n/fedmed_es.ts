@@ -1688,10 +1688,6 @@
         <translation>Se empezó y no llegó a su fin.</translation>
     </message>
     <message>
-        <source>It was trained on your notes alone: keep it at your site.</source>
-        <translation>Se ha entrenado solo con sus notas: guárdelo en su centro.</translation>
-    </message>
-    <message>
         <source>It will be made.</source>
         <translation>Se creará.</translation>
     </message>
@@ -1718,6 +1714,10 @@
     <message>
         <source>Its final adapter is the one of round {round}.</source>
         <translation>Su adaptador final es el de la ronda {round}.</translation>
+    </message>
+    <message>
+        <source>Its last training was on your notes alone: keep it at your site.</source>
+        <translation>Su último entrenamiento fue solo con sus notas: guárdelo en su centro.</translation>
     </message>
     <message>
         <source>Its own hash</source>
@@ -1865,10 +1865,6 @@
     <message>
         <source>Loss on shared notes</source>
         <translation>Pérdida en notas compartidas</translation>
-    </message>
-    <message>
-        <source>Loss on your validation notes</source>
-        <translation>Pérdida en sus notas de validación</translation>
     </message>
     <message>
         <source>MAP</source>

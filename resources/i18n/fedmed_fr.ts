@@ -1688,10 +1688,6 @@
         <translation>C’était commencé et n’est pas arrivé à son terme.</translation>
     </message>
     <message>
-        <source>It was trained on your notes alone: keep it at your site.</source>
-        <translation>Il a été entraîné sur vos seules notes : gardez-le sur votre site.</translation>
-    </message>
-    <message>
         <source>It will be made.</source>
         <translation>Il sera créé.</translation>
     </message>
@@ -1718,6 +1714,10 @@
     <message>
         <source>Its final adapter is the one of round {round}.</source>
         <translation>Son adaptateur final est celui du tour {round}.</translation>
+    </message>
+    <message>
+        <source>Its last training was on your notes alone: keep it at your site.</source>
+        <translation>Son dernier entraînement s’est fait sur vos seules notes : gardez-le sur votre site.</translation>
     </message>
     <message>
         <source>Its own hash</source>
@@ -1865,10 +1865,6 @@
     <message>
         <source>Loss on shared notes</source>
         <translation>Perte sur les notes communes</translation>
-    </message>
-    <message>
-        <source>Loss on your validation notes</source>
-        <translation>Perte sur vos notes de validation</translation>
     </message>
     <message>
         <source>MAP</source>

@@ -23,7 +23,7 @@ from fedmed_desktop.desktop.work.news import (
 )
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation.fitted import Outcome
-from fedmed_desktop.wording import tr
+from fedmed_desktop.wording import sentence, tr
 from tests.parts.scene import (
     ADDRESS,
     JOINED,
@@ -229,12 +229,16 @@ def _seen(window: Window, desk: Desk) -> None:
     window.rounds.ensureWidgetVisible(window.rounds.session.fitting)
 
 
+def _not_fitted(folder: Path) -> Desk:
+    full = sentence("storage.disk_full", {"path": "/srv/lakeview/site/fitted"})
+    return fitting(FittingShown("failed", sentence=full))(folder)
+
+
 def _fittings() -> list[Scene]:
-    why = "The disk with /srv/lakeview/site/fitted is full. Make room on it; nothing is lost."
-    made = {
+    made: dict[str, Callable[[Path], Desk]] = {
         "fit-offered": fitting(),
         "fitting": fitting(FittingShown("training", 4210, 12_400)),
-        "fit-failed": fitting(FittingShown("failed", sentence=why)),
+        "fit-failed": _not_fitted,
         "fitted": fitting(FittingShown("done", outcome=FOUND)),
         "fitted-in-vain": fitting(FittingShown("done", outcome=IN_VAIN)),
         "demo-fit-offered": fitting(demo=True),

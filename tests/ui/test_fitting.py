@@ -12,6 +12,7 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
+from fedmed_desktop.demo.settings import DemoOptions
 from fedmed_desktop.desktop.app import Workshop
 from fedmed_desktop.desktop.frame.questions import about_closing
 from fedmed_desktop.desktop.rounds.fitting import fitting_for, fitting_view
@@ -23,6 +24,7 @@ from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.engine import Engine
 from fedmed_desktop.desktop.work.news import FittingShown, Item
 from fedmed_desktop.desktop.work.requests import FittingWanted
+from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import Control, Stopped
 from fedmed_desktop.lora import Adapter
 from fedmed_desktop.lora.base_model import decoder_linears, fingerprint
@@ -77,12 +79,16 @@ def test_that_a_site_with_a_part_of_its_own_has_its_model_already(tmp_path: Path
 
 def test_that_a_small_gain_is_not_called_more_than_it_is(tmp_path: Path) -> None:
     view = fitting_view(fitting(FittingShown("done", outcome=FOUND))(tmp_path))
-    assert view is not None and view.verdict.startswith("Fitted: 68 of 100 found correctly") and view.tone == "ok"
+    assert view is not None and view.verdict.startswith("Fitted: 68 of 100 found correctly") and view.tone == "dim"
     assert "Measured on 330 validation notes: so small a difference may be chance." in view.sentence
     assert [row[0] for row in view.rows] == ["0% · the common model", "25%", "50% · taken", "75%", "100%"]
     sure = FOUND.model_copy(update={"before": 0.3})
     view = fitting_view(fitting(FittingShown("done", outcome=sure))(tmp_path))
     assert view is not None and "chance" not in view.sentence and "keep it at your site" in view.sentence
+    assert view.tone == "ok"
+    less = FOUND.model_copy(update={"after": 0.58})
+    view = fitting_view(fitting(FittingShown("done", outcome=less))(tmp_path))
+    assert view is not None and "but finds less: 58 of 100" in view.verdict and view.tone == "warn"
     view = fitting_view(fitting(FittingShown("done", outcome=IN_VAIN))(tmp_path))
     assert view is not None and view.verdict.startswith("Nothing was gained") and "Try it" not in view.sentence
 
@@ -190,6 +196,26 @@ def test_that_the_engine_tells_the_end_of_it(qtbot: QtBot, wanted: FittingWanted
     assert desk.fitting is not None and "once its federation has finished" in desk.fitting.sentence
     engine.fit(wanted)
     ends("done")
+    with qtbot.waitSignal(engine.closed):
+        engine.close()
+
+
+class Refusing(Workshop):
+    """Begins no demonstration."""
+
+    def prepare_demo(self) -> None:
+        raise UserFacingError("demo.no_notes", path="nowhere")
+
+
+def test_that_a_new_session_ends_a_fitting_and_hears_no_more_of_it(qtbot: QtBot, wanted: FittingWanted) -> None:
+    desk = Desk()
+    engine = Engine(Refusing(), desk.fold)
+    engine.start()
+    engine.fit(wanted)
+    qtbot.waitUntil(lambda: desk.fitting is not None and desk.fitting.state in ("loading", "training"))
+    engine.start_demo(DemoOptions())
+    qtbot.waitUntil(lambda: desk.ended is not None)
+    assert desk.fitting is None and not wanted.folder.exists()
     with qtbot.waitSignal(engine.closed):
         engine.close()
 

@@ -9,7 +9,7 @@ from ...wording import together, tr, written
 from ...wording.fitted import verdict
 from ..look.runs import RunView, without_result
 from ..work.desk import Desk
-from ..work.judgement import judged_values
+from ..work.judgement import Judgement, judged_values
 from ..work.requests import FittingWanted
 
 
@@ -63,26 +63,25 @@ def fitting_view(desk: Desk) -> RunView | None:
 
 
 def _done(found: Outcome) -> RunView:
-    where = ""
-    if found.has_gained:
-        where = together(
-            tr("You can choose it under Try it, and save it from there."),
-            tr("It was trained on your notes alone: keep it at your site."),
-        )
-    headings = tr("Share from your notes"), tr("Loss on your validation notes")
+    judged = judged_values(found.before, found.after, found.notes, "")
+    on = tr("Measured on %n validation note(s).", "", found.notes)
+    if judged.way in ("better", "worse") and not judged.is_sure:
+        on = tr("Measured on %n validation note(s): so small a difference may be chance.", "", found.notes)
+    where = tr("You can choose it under Try it, and save it from there.") if found.has_gained else ""
+    keep = tr("Its last training was on your notes alone: keep it at your site.") if found.has_gained else ""
     rows = tuple((_named(share, found), written(loss, ".3f")) for share, loss in found.losses)
-    tone = "ok" if found.has_gained else "dim"
-    return RunView(verdict(found), tone, together(_on(found), where), None, headings, rows)
+    headings = tr("Share from your notes"), tr("Loss")
+    return RunView(verdict(found), _tone(found, judged), together(on, where, keep), None, headings, rows)
+
+
+def _tone(found: Outcome, judged: Judgement) -> str:
+    if not found.has_gained:
+        return "dim"
+    if judged.way == "worse":
+        return "warn"
+    return "ok" if judged.way == "unknown" or (judged.way == "better" and judged.is_sure) else "dim"
 
 
 def _named(share: float, found: Outcome) -> str:
     names = tr("the common model") if not share else "", tr("taken") if share == found.share else ""
     return " · ".join(filter(None, (written(share, ".0%"), *names)))
-
-
-def _on(found: Outcome) -> str:
-    """A sentence on how many notes that was measured on, and whether they are enough."""
-    judged = judged_values(found.before, found.after, found.notes, "")
-    if judged.way in ("better", "worse") and not judged.is_sure:
-        return tr("Measured on %n validation note(s): so small a difference may be chance.", "", found.notes)
-    return tr("Measured on %n validation note(s).", "", found.notes)
