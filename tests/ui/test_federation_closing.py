@@ -264,6 +264,10 @@ def test_that_a_demonstration_is_approved_by_hand_and_its_adapter_tried(
     assert "Results" in shown and "Before the federation | " in shown and "Federation | " in shown
     assert (tmp_path / "report" / "report.json").is_file()
     one.window.go("rounds")
+    one.window.show_now()
+    one.click(one.window.rounds.session.fitting.run)
+    one.until(lambda: one.desk.fitted is not None)
+    assert (tmp_path / "report" / "fitted" / "adapter_config.json").is_file()
     one.click(one.window.rounds.session.status.button)
     trial = one.window.trial
     trial.note.set_text("Aspirin was given twice and helped .")
