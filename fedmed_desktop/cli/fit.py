@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 def _given(options: argparse.Namespace) -> tuple[FederationSpec, Path, Path]:
     """The federation, the adapter's folder and the one to write into. Raises UserFacingError."""
     from ..federation.spec import load_spec
-    from ..site.fitted import FINAL, FITTED
+    from ..site.fitted import FINAL, FITTED, OWN
     from ..site.folder import known_spec
 
     if options.federation is not None:
@@ -89,6 +89,8 @@ def _given(options: argparse.Namespace) -> tuple[FederationSpec, Path, Path]:
         return load_spec(options.federation), options.adapter, options.out
     if (spec := known_spec(options.data_dir)) is None:
         raise UserFacingError("fit.no_federation", path=str(options.data_dir))
+    if options.adapter is None and (own := options.data_dir / OWN).exists():
+        raise UserFacingError("fit.has_own", path=str(own), method=spec.method.name)
     return spec, options.adapter or options.data_dir / FINAL, options.out or options.data_dir / FITTED
 
 

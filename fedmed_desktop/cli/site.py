@@ -209,12 +209,13 @@ async def _unless_stopped(agent: SiteAgent, stopped: asyncio.Event) -> str | Non
 
 def _save_final(agent: SiteAgent, options: argparse.Namespace) -> None:
     """Writes the federation's adapter in PEFT format with its model card, and says where."""
+    from ..site.fitted import FINAL, OWN
     from ..wording.model_card import write_model_card
 
     record = agent.record()
     written = agent.holdings.save_final(record, options.data_dir, str(options.model))
     for folder in written.values():
         write_model_card(folder, record, str(options.model))
-    print(f"The federation has finished. Its adapter is in {written['final']} (PEFT format).", flush=True)
-    if own := written.get("this-site"):
+    print(f"The federation has finished. Its adapter is in {written[FINAL]} (PEFT format).", flush=True)
+    if own := written.get(OWN):
         print(f"With this site's own part, which never left it: {own}.", flush=True)

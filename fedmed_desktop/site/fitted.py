@@ -17,6 +17,8 @@ from ..lora.base_model import fingerprint
 # PEFT folders in a site's data folder: the federation's final adapter, and that which was fitted to the site's notes.
 FINAL: Final = "final"
 FITTED: Final = "fitted"
+# That of a site whose method keeps a part of the model there.
+OWN: Final = "this-site"
 _OUTCOME: Final = "fitting.json"
 
 

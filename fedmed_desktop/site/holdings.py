@@ -11,7 +11,7 @@ from ..lora import Adapter, Module, algebra
 from ..storage import BlobStore
 from ..storage.outbox import Outbox, Record
 from ..storage.own import OwnStore
-from .fitted import FINAL
+from .fitted import FINAL, OWN
 
 # Beyond every round: what was kept last, whichever round that was of.
 _LATEST = 2**31
@@ -68,7 +68,7 @@ class Holdings:
         assert record.final is not None
         models = {
             FINAL: self.final(record.final, record.final_frozen),
-            "this-site": self.own_final(record.final, record.final_frozen),
+            OWN: self.own_final(record.final, record.final_frozen),
         }
         for name, model in models.items():
             if model is not None:

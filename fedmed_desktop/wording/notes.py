@@ -40,6 +40,8 @@ SENTENCES: Final = {
     "evaluation.no_labels": "These notes have no labels for {tasks}. Choose notes that are annotated for it, or "
     "another task.",
     "fit.adapter_and_out": "With --federation, name the adapter with --adapter and the folder to write with --out.",
+    "fit.has_own": "This site has a model of its own already, in {path}, because {method} keeps a part of the model at "
+    "each site. To fit another adapter, name it with --adapter.",
     "fit.no_federation": "No federation is known in {path}, or another program is using that folder. Name the folder "
     "of a site that took part, close the desktop that works with it, or use --federation, --adapter and --out.",
     "fit.not_finished": "There is no adapter in {path}: a site has one once its federation has finished. Wait for "

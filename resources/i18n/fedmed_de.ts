@@ -9915,6 +9915,10 @@
         <translation>Dieser Text hat mehr als {limit} Zeichen. Kürzen Sie ihn, oder lesen Sie ihn in Teilen.</translation>
     </message>
     <message>
+        <source>This site has a model of its own already, in {path}, because {method} keeps a part of the model at each site. To fit another adapter, name it with --adapter.</source>
+        <translation>Dieser Standort hat in {path} schon ein eigenes Modell, weil bei {method} jeder Standort einen Teil des Modells behält. Um einen anderen Adapter anzupassen, nennen Sie ihn mit --adapter.</translation>
+    </message>
+    <message>
         <source>This site has never joined the coordinator at {address}. Ask its host for an invitation.</source>
         <translation>Dieser Standort ist dem Koordinator unter {address} nie beigetreten. Bitten Sie den Betreiber um eine Einladung.</translation>
     </message>

@@ -9915,6 +9915,10 @@
         <translation>Esta nota tiene más de {limit} caracteres. Acórtela, o léala por partes.</translation>
     </message>
     <message>
+        <source>This site has a model of its own already, in {path}, because {method} keeps a part of the model at each site. To fit another adapter, name it with --adapter.</source>
+        <translation>Este centro ya tiene un modelo propio, en {path}, porque con {method} cada centro conserva una parte del modelo. Para ajustar otro adaptador, indíquelo con --adapter.</translation>
+    </message>
+    <message>
         <source>This site has never joined the coordinator at {address}. Ask its host for an invitation.</source>
         <translation>Este centro nunca se ha unido al coordinador en {address}. Pida una invitación a su anfitrión.</translation>
     </message>

@@ -9915,6 +9915,10 @@
         <translation>Cette note a plus de {limit} caractères. Raccourcissez-la, ou lisez-la en plusieurs parties.</translation>
     </message>
     <message>
+        <source>This site has a model of its own already, in {path}, because {method} keeps a part of the model at each site. To fit another adapter, name it with --adapter.</source>
+        <translation>Ce site a déjà son propre modèle, dans {path}, car avec {method} chaque site garde une partie du modèle. Pour adapter un autre adaptateur, indiquez-le par --adapter.</translation>
+    </message>
+    <message>
         <source>This site has never joined the coordinator at {address}. Ask its host for an invitation.</source>
         <translation>Ce site n’a jamais rejoint le coordinateur à l’adresse {address}. Demandez une invitation à son organisateur.</translation>
     </message>

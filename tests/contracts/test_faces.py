@@ -31,7 +31,7 @@ MAY_IMPORT = {
     },
     "site.earlier": {"Earlier", "earlier_federations", "read_measured", "read_record"},
     "site.findings": {"Finding", "Level", "Subject"},
-    "site.fitted": {"FINAL", "FITTED", "common_adapter", "keep_fitted", "kept_outcome"},
+    "site.fitted": {"FINAL", "FITTED", "OWN", "common_adapter", "keep_fitted", "kept_outcome"},
     "site.folder": {"carry_over", "has_checkpoint", "known_coordinator", "known_spec"},
     "site.hosting": {"HostAgent", "linked_host"},  # what a face asks of a coordinator for a host
     "site.invited": {"read_given"},

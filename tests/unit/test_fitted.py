@@ -183,5 +183,7 @@ def test_that_what_is_missing_for_a_fitting_is_told(
     assert "No federation is known in" in told("--data-dir", str(tmp_path / "nowhere"))
     unfinished = joined(tmp_path / "unfinished", spec)
     assert "once its federation has finished" in told("--data-dir", unfinished)
+    (tmp_path / "unfinished" / "this-site").mkdir()
+    assert "has a model of its own already" in told("--data-dir", unfinished)
     other = spec.model_copy(update={"base": spec.base.model_copy(update={"fingerprint": "0" * 64})})
     assert "not the federation's base model" in told("--data-dir", joined(tmp_path / "site", other))
