@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--notes", required=True, type=Path, metavar="FOLDER", help="train and validation, as --site")
     parser.add_argument("--types-map", type=Path, metavar="FILE", help="types map (default: types.toml in there)")
     parser.add_argument("--adapter", type=Path, metavar="FOLDER", help="default: final in the site's folder")
-    parser.add_argument("--steps", type=positive, metavar="N", help="default: as many as in all rounds")
+    parser.add_argument("--steps", type=positive, metavar="N", help="default: three passes over the notes")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: fitted in the site's folder")
     parser.add_argument("--nf4", action="store_true", help="load the base model in 4 bits (bitsandbytes)")
     parser.add_argument("--threads", type=positive, metavar="N", help="processor threads (default: all but one)")

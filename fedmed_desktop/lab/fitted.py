@@ -39,7 +39,7 @@ def _fitted(model: Simulation, engine: Engine, site: str, settings: FittedSettin
     """The share that the site's validation notes ask for, and the job that scores it."""
     plan, common, frozen = model.last()
     given = Given(common, frozen)
-    own = trained_on(engine, site, plan, given, settings.steps, model.spec.rounds)
+    own = trained_on(engine, site, plan, given, settings.steps, settings.epochs)
     jobs = [scoring_job(site, plan, given, between(common, own, share)) for share in settings.shares]
     losses = [found.loss for found in engine.measure(jobs, "validation")]
     share = best_share(dict(zip(settings.shares, losses, strict=True)))

@@ -11,13 +11,11 @@ from ..lora import Adapter
 from .engines import Engine, SiteJob
 
 
-def trained_on(
-    engine: Engine, site: str, plan: Plan, given: Given, steps: int | None = None, rounds: int = 1
-) -> Adapter:
-    """The adapter after `steps` steps from `given` with the site's training notes, or as many as in so many rounds of
-    `plan`, and otherwise as it trains. Raises UserFacingError.
+def trained_on(engine: Engine, site: str, plan: Plan, given: Given, steps: int | None, epochs: float = 1.0) -> Adapter:
+    """The adapter after `steps` steps from `given` with the site's training notes or, without them, so many epochs, and
+    otherwise as `plan` trains. Raises UserFacingError.
     """
-    training = lasting(plan.training, rounds, steps)
+    training = lasting(plan.training, epochs, steps)
     (result,) = engine.train([SiteJob(site, further(training, given, plan.seed), given)])
     return Adapter.from_blob(result.blobs["adapter"])
 

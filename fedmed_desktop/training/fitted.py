@@ -60,7 +60,7 @@ def fit(
     What was done is lost where it is stopped. Raises Stopped, UserFacingError.
     """
     control, shares = control or Control(), settings.shares
-    training = lasting(federation.training, federation.rounds, settings.steps)
+    training = lasting(federation.training, settings.epochs, settings.steps)
 
     def measured(adapter: Adapter, *, answers: bool) -> Evaluation:
         given = Given(adapter)

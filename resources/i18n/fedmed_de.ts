@@ -3274,8 +3274,8 @@
         <translation>Die Diagramme zeigen nur die ersten {count} Methoden.</translation>
     </message>
     <message>
-        <source>The common model goes on learning from your training notes, on this computer, for as long as all rounds took together. As much of that is kept as is best on your validation notes. Nothing is sent.</source>
-        <translation>Das gemeinsame Modell lernt aus Ihren Trainingstexten weiter, auf diesem Rechner, so lange, wie alle Runden zusammen gedauert haben. Davon wird so viel behalten, wie auf Ihren Validierungstexten am besten ist. Nichts wird gesendet.</translation>
+        <source>The common model goes on learning from your training notes, on this computer, in three passes over them. As much of that is kept as is best on your validation notes. Nothing is sent.</source>
+        <translation>Das gemeinsame Modell lernt aus Ihren Trainingstexten weiter, auf diesem Rechner, in drei Durchgängen. Davon wird so viel behalten, wie auf Ihren Validierungstexten am besten ist. Nichts wird gesendet.</translation>
     </message>
     <message>
         <source>The coordinator</source>

@@ -3274,8 +3274,8 @@
         <translation>Los gráficos muestran solo los {count} primeros métodos.</translation>
     </message>
     <message>
-        <source>The common model goes on learning from your training notes, on this computer, for as long as all rounds took together. As much of that is kept as is best on your validation notes. Nothing is sent.</source>
-        <translation>El modelo común sigue aprendiendo de sus notas de entrenamiento, en este ordenador, tanto tiempo como duraron todas las rondas juntas. De eso se conserva lo que mejor resulta en sus notas de validación. No se envía nada.</translation>
+        <source>The common model goes on learning from your training notes, on this computer, in three passes over them. As much of that is kept as is best on your validation notes. Nothing is sent.</source>
+        <translation>El modelo común sigue aprendiendo de sus notas de entrenamiento, en este ordenador, en tres pasadas. De eso se conserva lo que mejor resulta en sus notas de validación. No se envía nada.</translation>
     </message>
     <message>
         <source>The coordinator</source>

@@ -3274,8 +3274,8 @@
         <translation>Les graphiques ne montrent que les {count} premières méthodes.</translation>
     </message>
     <message>
-        <source>The common model goes on learning from your training notes, on this computer, for as long as all rounds took together. As much of that is kept as is best on your validation notes. Nothing is sent.</source>
-        <translation>Le modèle commun continue d’apprendre à partir de vos notes d’entraînement, sur cet ordinateur, aussi longtemps que tous les tours ensemble. On en garde autant que ce qui convient le mieux à vos notes de validation. Rien n’est envoyé.</translation>
+        <source>The common model goes on learning from your training notes, on this computer, in three passes over them. As much of that is kept as is best on your validation notes. Nothing is sent.</source>
+        <translation>Le modèle commun continue d’apprendre à partir de vos notes d’entraînement, sur cet ordinateur, en trois passages. On en garde autant que ce qui convient le mieux à vos notes de validation. Rien n’est envoyé.</translation>
     </message>
     <message>
         <source>The coordinator</source>

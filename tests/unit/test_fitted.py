@@ -45,14 +45,13 @@ def test_that_the_best_share_is_taken(losses: dict[float, float], best: float) -
     assert best_share(losses) == best
 
 
-def test_that_a_fitting_lasts_as_long_as_all_rounds_together_without_their_schedule_moments_and_budget() -> None:
+def test_that_a_fitting_has_a_length_of_its_own_and_none_of_the_rounds_schedule_moments_and_budget() -> None:
     private = PrivacySettings(epsilon=8.0, unit="note")
-    federation = TrainingSettings(epochs=0.5, schedule="federation", keep_moments=True, privacy=private)
-    found = lasting(federation, 9)
-    assert (found.epochs, found.steps, found.schedule) == (4.5, None, "round")
+    federation = TrainingSettings(steps=20, schedule="federation", keep_moments=True, privacy=private)
+    found = lasting(federation, 3.0)
+    assert (found.epochs, found.steps, found.schedule) == (3.0, None, "round")
     assert not found.keep_moments and found.privacy is None
-    assert (lasting(federation, 9, 30).steps, lasting(federation, 9, 30).epochs) == (30, None)
-    assert lasting(TrainingSettings(steps=20), 3).steps == 60
+    assert (lasting(federation, 3.0, 30).steps, lasting(federation, 3.0, 30).epochs) == (30, None)
 
 
 @pytest.fixture(scope="module")

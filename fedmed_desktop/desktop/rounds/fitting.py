@@ -35,8 +35,8 @@ def fitting_for(desk: Desk) -> FittingWanted | None:
 def about_fitting(desk: Desk) -> str:
     """Says what the button does, before somebody presses it."""
     what = tr(
-        "The common model goes on learning from your training notes, on this computer, for as long as all rounds took "
-        "together. As much of that is kept as is best on your validation notes. Nothing is sent."
+        "The common model goes on learning from your training notes, on this computer, in three passes over them. As "
+        "much of that is kept as is best on your validation notes. Nothing is sent."
     )
     if desk.is_demo and desk.session:
         return together(what, tr("Here the example notes of {site} stand for yours.").format(site=desk.session.site))
