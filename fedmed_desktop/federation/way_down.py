@@ -6,8 +6,9 @@ who does not fetches the adapter itself. So rounding is part of combining: what 
 added to the next round's result before that is rounded (error feedback, as for updates; lora.feedback).
 
 A difference serves only where both adapters have a basis in common. Products come out in a basis of their own, so they
-are turned towards the start's first, which changes no delta W. Where ranks have changed, or where rounding would take
-more than MOST_LOST of what the round moved, the adapter travels whole, together with what was kept.
+are turned towards the start's first, which changes no delta W. A start of smaller rank has zeros where the new adapter
+has more directions. Where a rank has fallen, or where rounding would take more than MOST_LOST of what the round moved,
+the adapter travels whole, together with what was kept.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ..lora import Adapter, Module, algebra
 from ..lora.algebra import Cut
 from ..lora.feedback import lost_in, with_lost
 from ..lora.module import Factor
-from ..lora.quantised import Packing, packed
+from ..lora.quantised import Packing, extended, packed
 from ..lora.rotation import turned_towards
 from .inputs import RoundCombined
 from .plan import FACTORS, Difference, TransferSettings
@@ -57,15 +58,16 @@ def rounded(new: Adapter, start: Adapter, lost: Adapter | None, transfer: Transf
     """The combined adapter as all will hold it. The last bits depend on the number of BLAS threads."""
     packing = transfer.packing(cut)
     assert packing is not None
-    alike = _form(new) == _form(start)
+    begun = Adapter({name: extended(module, new[name].rank) for name, module in start.items()})
+    alike = _form(new) == _form(begun)
     if alike and cut == "best":
-        new = turned_towards(new, start)
-    factors = _changed(new, start) if alike else FACTORS
+        new = turned_towards(new, begun)
+    factors = _changed(new, begun) if alike else FACTORS
     if not factors:
-        return Rounded(start, lost)
+        return Rounded(begun, lost)
     target = with_lost(new, lost, new, factors, cut)
     if alike:
-        target = _held(target, start, factors)
+        target = _held(target, begun, factors)
     kept = lost is not None and len(factors) == 1  # of the factor that does not move now
     whole = Rounded(target, lost_in(target, target, lost, factors) if kept else None)
     if not alike:

@@ -8,9 +8,9 @@ with two to a byte; see `blocks`) and `<name>.lora_A.scale` (BF16, one per block
 (BF16). Like a whole blob it has one canonical header, is hashed and approved as it is, and is read together with the
 adapter that both ends have: the values are start + difference, in float32, to the same bits everywhere.
 
-A module whose start another computer could not rebuild to the bit, because the site trains at another rank than the
-start's and in a basis of its own, is `whole`: its values themselves, in bfloat16. One factor of such a module cannot
-travel alone, as the other would have the start's rank.
+A module of larger rank than the start's is a difference from the start with zeros in the directions that it lacks. One
+whose start another computer could not rebuild to the bit, because the site trains at a smaller rank and in a basis of
+its own, is `whole`: its values themselves, in bfloat16. One factor of either cannot travel alone.
 """
 
 from __future__ import annotations
@@ -87,12 +87,19 @@ def packed(target: Adapter, start: ModuleSource, packing: Packing, factors: Sequ
 
 
 def reference(start: Module, rank: int, cut: Cut) -> Module | None:
-    """The start as a site of this rank begins from it; None where it cannot be rebuilt elsewhere to the bit."""
-    if start.rank == rank:
-        return start
-    if start.rank > rank and cut == "first":
-        return Module(start.B[:, :rank], start.A[:rank], start.scale)
-    return None
+    """The start at this rank; None where it cannot be rebuilt elsewhere to the bit, since the site that trains at the
+    rank has a basis of its own.
+    """
+    if start.rank <= rank:
+        return extended(start, rank)
+    return Module(start.B[:, :rank], start.A[:rank], start.scale) if cut == "first" else None
+
+
+def extended(module: Module, rank: int) -> Module:
+    """The module with zeros for directions that it lacks up to this rank; the same delta W."""
+    if (more := rank - module.rank) <= 0:
+        return module
+    return Module(np.pad(module.B, ((0, 0), (0, more))), np.pad(module.A, ((0, more), (0, 0))), module.scale)
 
 
 class PackedReader(PartReader):

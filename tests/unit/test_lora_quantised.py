@@ -20,7 +20,7 @@ from fedmed_desktop.lora import Adapter, Module, algebra
 from fedmed_desktop.lora.blocks import Packed, decoded, encoded, from_bfloat16, lengths, to_bfloat16
 from fedmed_desktop.lora.half import open_update
 from fedmed_desktop.lora.module import Factor
-from fedmed_desktop.lora.quantised import METADATA_KEY, PackedReader, Packing, packed
+from fedmed_desktop.lora.quantised import METADATA_KEY, PackedReader, Packing, extended, packed
 from fedmed_desktop.wording import told
 from tests.parts.changed import changed_blob
 
@@ -139,9 +139,28 @@ def test_that_a_smaller_site_sends_differences_from_the_first_directions(tmp_pat
     assert algebra.distance(adapter, trained) < 0.02 * algebra.distance(trained, begun)
 
 
-@pytest.mark.parametrize(("rank", "cut"), [(2, "best"), (6, "first")])
-def test_that_what_has_no_common_start_travels_whole(tmp_path: Path, rank: int, cut: algebra.Cut) -> None:
-    start, packing, trained = example(2, rank=4), Packing("int4", 16, cut), example(3, rank)
+@pytest.mark.parametrize("cut", ["best", "first"])
+def test_that_a_larger_site_sends_differences_from_the_start_with_zeros_where_it_ends(
+    tmp_path: Path, cut: algebra.Cut
+) -> None:
+    start, packing = example(2, rank=4), Packing("int8", 16, cut)
+    trained = near(start.map(lambda m: extended(m, 6)), 1)
+    blob, adapter = packed(trained, start, packing, BOTH)
+    assert read(tmp_path, blob, packing, start) == adapter and set(adapter.ranks.values()) == {6}
+    assert algebra.distance(adapter, trained) < 0.02 * algebra.distance(trained, start)
+    assert rb'\"whole\":[]' in blob
+
+
+def test_that_a_module_with_zeros_for_more_directions_does_the_same() -> None:
+    module = example(2, rank=4)[Q]
+    wider = extended(module, 6)
+    assert (wider.rank, extended(module, 4), extended(module, 2)) == (6, module, module)
+    assert np.array_equal(wider.B @ wider.A, module.B @ module.A)
+
+
+def test_that_what_has_no_common_start_travels_whole(tmp_path: Path) -> None:
+    rank = 2
+    start, packing, trained = example(2, rank=4), Packing("int4", 16, "best"), example(3, rank)
     blob, adapter = packed(trained, start, packing, BOTH)
     assert read(tmp_path, blob, packing, start) == adapter
     assert np.array_equal(adapter[Q].A, from_bfloat16(to_bfloat16(trained[Q].A)))

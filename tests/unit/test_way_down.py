@@ -122,7 +122,22 @@ def test_that_over_the_rounds_nothing_is_lost_but_the_last_rounding(factors: str
     assert kept < 0.01 and gap(DOWN.model_copy(update={"feedback": False})) > 1.5 * kept
 
 
-def test_that_another_rank_travels_whole_with_what_was_kept() -> None:
+@pytest.mark.parametrize("cut", ["first", "best"])
+def test_that_an_adapter_whose_rank_has_grown_travels_as_a_difference(cut: algebra.Cut, tmp_path: Path) -> None:
+    """A product of larger rank is turned so that its first directions are the start's; the others begin from zero."""
+    grown = algebra.grow(START, {name: module.rank + 2 for name, module in START.items()}, seed=7)
+    new = moved(grown, 1, 0.02)
+    new = balanced(new) if cut == "best" else new
+    found = rounded(new, START, None, DOWN, cut)
+    assert found.difference is not None and found.share is not None and found.share < MOST_LOST
+    assert found.adapter.ranks == new.ranks
+    assert rebuilt(found, START, DOWN, tmp_path) == found.adapter
+    for name, after in dense(new).items():
+        moved_by = np.linalg.norm(after - dense(START)[name])
+        assert np.linalg.norm(dense(found.adapter)[name] - after) < 2 * MOST_LOST * moved_by
+
+
+def test_that_a_smaller_rank_travels_whole_with_what_was_kept() -> None:
     first = rounded(moved(START, 1, 0.01), START, None, DOWN, "first")
     assert first.lost is not None
     smaller = first.adapter.map(lambda m: algebra.module_cut(m, 2, "first"))
