@@ -148,7 +148,7 @@ def test_that_a_larger_site_sends_differences_from_the_start_with_zeros_where_it
     blob, adapter = packed(trained, start, packing, BOTH)
     assert read(tmp_path, blob, packing, start) == adapter and set(adapter.ranks.values()) == {6}
     assert algebra.distance(adapter, trained) < 0.02 * algebra.distance(trained, start)
-    assert rb'\"whole\":[]' in blob
+    assert rb"\"whole\":[]" in blob
 
 
 def test_that_a_module_with_zeros_for_more_directions_does_the_same() -> None:
