@@ -153,22 +153,6 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--model", required=True, type=Path, metavar="PATH", help="base model folder")
-    parser.add_argument("--notes-types", metavar="A,B", help="entity types, such as drug,problem")
-    parser.add_argument(
-        "--task",
-        choices=TASKS,
-        action="append",
-        help="what the model learns, once or several times (default entities): entities; relations, their modifiers; "
-        "codes, of ICD-10-CM; questions; summaries; or text alone, which needs no labels",
-    )
-    parser.add_argument("--modifiers", metavar="A,B", help="modifiers for the task relations, such as dosage,route")
-    parser.add_argument(
-        "--prompt",
-        choices=["plain", "chat", "auto"],
-        default="auto",
-        help="prompts as they are, or through the base model's chat template (default auto: chat for a model that was "
-        "tuned with its template)",
-    )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR")
     parser.add_argument("--name", default="New federation")
     parser.add_argument(
@@ -177,75 +161,109 @@ def _parser() -> argparse.ArgumentParser:
         default="test",
         help="what sites are told they take part in (default test)",
     )
-    parser.add_argument(
+    _add_tasks(parser)
+    _add_rounds(parser)
+    _add_training(parser)
+    _add_protection(parser)
+    return parser
+
+
+def _add_tasks(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what is learned")
+    group.add_argument("--notes-types", metavar="A,B", help="entity types, such as drug,problem")
+    group.add_argument(
+        "--task",
+        choices=TASKS,
+        action="append",
+        help="what the model learns, once or several times (default entities): entities; relations, their modifiers; "
+        "codes, of ICD-10-CM; questions; summaries; or text alone, which needs no labels",
+    )
+    group.add_argument("--modifiers", metavar="A,B", help="modifiers for the task relations, such as dosage,route")
+    group.add_argument(
+        "--prompt",
+        choices=["plain", "chat", "auto"],
+        default="auto",
+        help="prompts as they are, or through the base model's chat template (default auto: chat for a model that was "
+        "tuned with its template)",
+    )
+
+
+def _add_rounds(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("rounds, and how updates combine")
+    group.add_argument("--rounds", type=int, default=3)
+    group.add_argument("--sites", type=int, default=3, help="sites that are expected")
+    group.add_argument(
+        "--clients",
+        type=positive,
+        metavar="N",
+        help="sites that the method draws for a round (default: all)",
+    )
+    group.add_argument("--quorum", type=positive, help="updates that a round needs (default: one fewer than are asked)")
+    group.add_argument(
         "--method", default="fed_medlora", metavar="NAME", help="how updates are weighed and combined (see the guide)"
     )
-    parser.add_argument(
+    group.add_argument(
         "--combine",
         choices=["factors", "product", "stack"],
         help="how updates become one adapter (default: the first of these that fits the method)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--shared-notes",
         type=Path,
         metavar="FILE",
         help="public notes (a file or a folder) that every site may read, for methods that weigh updates by them",
     )
-    parser.add_argument(
+    group.add_argument(
         "--shared-count",
         type=whole(1, MOST_SHARED),
         default=DEFAULT_NOTES,
         metavar="N",
         help="the first N of them (default 5)",
     )
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--sites", type=int, default=3, help="sites that are expected")
-    parser.add_argument(
-        "--clients",
-        type=positive,
-        metavar="N",
-        help="sites that the method draws for a round (default: all)",
-    )
-    parser.add_argument(
-        "--quorum", type=positive, help="updates that a round needs (default: one fewer than are asked)"
-    )
-    length = parser.add_mutually_exclusive_group()
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("training at a site")
+    length = group.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=float, default=1.0, help="passes over a site's notes in a round")
     length.add_argument("--steps", type=positive, help="optimiser steps in a round")
-    parser.add_argument(
+    group.add_argument(
         "--schedule",
         choices=("federation", "round", "constant"),
         help="over what the learning rate rises and falls: all rounds together (default) or each; or it stays",
     )
-    parser.add_argument(
+    group.add_argument("--rank", type=int, default=16)
+    group.add_argument("--alpha", type=float, default=64.0)
+    group.add_argument("--seed", type=int, default=0)
+    group.add_argument(
+        "--begin-with",
+        type=Path,
+        metavar="PATH",
+        help="an adapter of this base model to begin with, such as an earlier federation's (default: an untrained one)",
+    )
+
+
+def _add_protection(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("differential privacy")
+    group.add_argument(
         "--epsilon",
         type=float,
         metavar="E",
         help="train with differential privacy: the epsilon that a site spends in all rounds together (default: "
         "without)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--unit", choices=["note", "patient"], default="patient", help="what it protects (default patient)"
     )
-    parser.add_argument(
+    group.add_argument(
         "--site-epsilon",
         type=float,
         metavar="E",
         help="hide whole sites: the coordinator adds noise to each round's sum, for this epsilon in all rounds "
         "together (default: no; with few sites the noise buries what is learned)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--accept-noise",
         action="store_true",
         help="with --site-epsilon: found the federation even if the noise buries what is learned",
     )
-    parser.add_argument("--rank", type=int, default=16)
-    parser.add_argument("--alpha", type=float, default=64.0)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--begin-with",
-        type=Path,
-        metavar="PATH",
-        help="an adapter of this base model to begin with, such as an earlier federation's (default: an untrained one)",
-    )
-    return parser

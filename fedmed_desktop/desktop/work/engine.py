@@ -105,7 +105,7 @@ class Engine(QObject):
 
     def _begin(self, started: SessionStarted, work: Callable[[Session], Coroutine[Any, Any, None]]) -> None:
         self.stop_fitting()
-        self._fitting = Control()  # what becomes of it is no news of this session
+        self._fitting = Control()  # what becomes of it is no news of the one that begins
         self._put(started)
         session = self._session = Session(self._backend, self._jobs, self._operator, self._put)
         self._network.call(session.begin, work(session))
