@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         "--compare",
         action="store_true",
         default=None,
-        help="also train each site alone, and fit the result to each (thrice as long)",
+        help="also train each site alone, and fit the result to each (several times as long)",
     )
     parser.add_argument(
         "--overfitted",
