@@ -67,22 +67,22 @@ def fit(
         asked = further(training, given, federation.seed).evaluation()
         return trainer.measure(asked, given, "validation", control, answers=answers)
 
-    own = _trained(trainer, further(training, Given(common), federation.seed), common, tell, control)
+    own, before = _trained(trainer, further(training, Given(common), federation.seed), common, tell, control)
     losses = {}
     for number, share in enumerate(shares):
-        tell(Fitting("scoring", number, len(shares) + 2))
-        losses[share] = measured(between(common, own, share), answers=False).loss
+        tell(Fitting("scoring", number, len(shares) + 1))
+        losses[share] = measured(between(common, own, share), answers=False).loss if share else before.loss
     share = best_share(losses)
     adapter = between(common, own, share)
-    tell(Fitting("scoring", len(shares), len(shares) + 2))
-    before = measured(common, answers=True)
-    tell(Fitting("scoring", len(shares) + 1, len(shares) + 2))
+    tell(Fitting("scoring", len(shares), len(shares) + 1))
     return Fitted(adapter, share, losses, before, measured(adapter, answers=True) if share else before)
 
 
 def _trained(
     trainer: SiteTrainer, plan: Plan, common: Adapter, tell: Callable[[Fitting], None], control: Control
-) -> Adapter:
+) -> tuple[Adapter, Evaluation]:
+    """The adapter that trained on, and what the common one is worth, which is measured before it trains."""
+
     def hear(event: Event) -> None:
         if isinstance(event, TrainingStep):
             tell(Fitting("training", event.step, event.steps))
@@ -93,4 +93,5 @@ def _trained(
             result = trainer.train_round(plan, Given(common), Path(folder), hear, control)
     finally:
         trainer.scores_update = scored
-    return Adapter.from_blob(result.blobs["adapter"])
+    before = Evaluation(result.update.report.loss_before or 0.0, result.evidence.scores_before)
+    return Adapter.from_blob(result.blobs["adapter"]), before
