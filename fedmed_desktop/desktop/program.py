@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -123,7 +124,7 @@ class Program(QObject):
         self.appearance.changed.connect(window.show_now)
 
     def _connect_join(self, page: JoinPage) -> None:
-        page.join_requested.connect(self.join)
+        page.join_requested.connect(self.ask_join)
         page.cancelled.connect(self.window.show_rounds)
         page.host_requested.connect(self.window.hosts.begin)
         page.host_invited.connect(self.window.hosts.invited)
@@ -186,6 +187,9 @@ class Program(QObject):
     # -- what a person asks for --------------------------------------------------------------------------------------
 
     @Slot(object)
+    def ask_join(self, request: JoinRequest) -> None:
+        self.leaving.ask_begin(partial(self.join, request))
+
     def join(self, request: JoinRequest) -> None:
         """Takes part; where a session is still ending, as soon as that has ended."""
         self.memory.joins(request)
@@ -215,7 +219,7 @@ class Program(QObject):
     @Slot(str, bool)
     def _start_demo_by(self, method: str, overfitted: bool) -> None:
         self.demo_options = replace(self.demo_options, method=method, overfitted=overfitted)
-        self.start_demo()
+        self.leaving.ask_begin(self.start_demo)
 
     @Slot()
     def start_demo(self) -> None:

@@ -750,6 +750,10 @@
         <translation>Runde beginnen</translation>
     </message>
     <message>
+        <source>Begin while a model is being fitted?</source>
+        <translation>Beginnen, während ein Modell angepasst wird?</translation>
+    </message>
+    <message>
         <source>Begin without the sites that are missing?</source>
         <translation>Ohne die fehlenden Standorte beginnen?</translation>
     </message>
@@ -3089,6 +3093,10 @@
         <translation>Anhalten und schließen</translation>
     </message>
     <message>
+        <source>Stop it and begin</source>
+        <translation>Anhalten und beginnen</translation>
+    </message>
+    <message>
         <source>Stop serving</source>
         <translation>Anhalten</translation>
     </message>
@@ -3428,6 +3436,10 @@
     <message>
         <source>The first round opens once all of them are.</source>
         <translation>Die erste Runde beginnt, sobald alle verbunden sind.</translation>
+    </message>
+    <message>
+        <source>The fitting stops. What it has learned from your notes so far is not kept.</source>
+        <translation>Die Anpassung endet. Was sie bisher aus Ihren Texten gelernt hat, wird nicht behalten.</translation>
     </message>
     <message>
         <source>The host has paused the federation</source>

@@ -750,6 +750,10 @@
         <translation>Empezar la ronda</translation>
     </message>
     <message>
+        <source>Begin while a model is being fitted?</source>
+        <translation>¿Empezar mientras se ajusta un modelo?</translation>
+    </message>
+    <message>
         <source>Begin without the sites that are missing?</source>
         <translation>¿Empezar sin los centros que faltan?</translation>
     </message>
@@ -3089,6 +3093,10 @@
         <translation>Detener y cerrar</translation>
     </message>
     <message>
+        <source>Stop it and begin</source>
+        <translation>Detenerlo y empezar</translation>
+    </message>
+    <message>
         <source>Stop serving</source>
         <translation>Detener</translation>
     </message>
@@ -3428,6 +3436,10 @@
     <message>
         <source>The first round opens once all of them are.</source>
         <translation>La primera ronda se abre cuando lo estén todos.</translation>
+    </message>
+    <message>
+        <source>The fitting stops. What it has learned from your notes so far is not kept.</source>
+        <translation>El ajuste se detiene. Lo que ha aprendido de sus notas hasta ahora no se conserva.</translation>
     </message>
     <message>
         <source>The host has paused the federation</source>

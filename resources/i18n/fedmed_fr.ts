@@ -750,6 +750,10 @@
         <translation>Commencer le tour</translation>
     </message>
     <message>
+        <source>Begin while a model is being fitted?</source>
+        <translation>Commencer pendant l’ajustement d’un modèle ?</translation>
+    </message>
+    <message>
         <source>Begin without the sites that are missing?</source>
         <translation>Commencer sans les sites qui manquent&#xa0;?</translation>
     </message>
@@ -3089,6 +3093,10 @@
         <translation>Arrêter et fermer</translation>
     </message>
     <message>
+        <source>Stop it and begin</source>
+        <translation>L’arrêter et commencer</translation>
+    </message>
+    <message>
         <source>Stop serving</source>
         <translation>Arrêter</translation>
     </message>
@@ -3428,6 +3436,10 @@
     <message>
         <source>The first round opens once all of them are.</source>
         <translation>Le premier tour s’ouvre dès qu’ils sont tous là.</translation>
+    </message>
+    <message>
+        <source>The fitting stops. What it has learned from your notes so far is not kept.</source>
+        <translation>L’ajustement s’arrête. Ce qu’il a appris de vos notes jusqu’ici n’est pas gardé.</translation>
     </message>
     <message>
         <source>The host has paused the federation</source>

@@ -13,7 +13,7 @@ from fedmed_desktop.clinical import Reading, Span, examples
 from fedmed_desktop.desktop.experiment.comparison import Experiment
 from fedmed_desktop.desktop.experiment.files import open_experiment
 from fedmed_desktop.desktop.frame.dialogs import FaultDialog
-from fedmed_desktop.desktop.frame.questions import about_closing
+from fedmed_desktop.desktop.frame.questions import about_beginning, about_closing
 from fedmed_desktop.desktop.frame.window import Window
 from fedmed_desktop.desktop.guide.window import GuideDialog
 from fedmed_desktop.desktop.join.files import look_at_notes
@@ -24,7 +24,7 @@ from fedmed_desktop.desktop.rounds.demonstration import DemonstrationDialog
 from fedmed_desktop.desktop.widgets.question import Question
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.files import look_at_model
-from fedmed_desktop.desktop.work.news import Load, Problem, ReadingShown, Side
+from fedmed_desktop.desktop.work.news import FittingShown, Load, Problem, ReadingShown, Side
 from fedmed_desktop.errors import Size
 from fedmed_desktop.federation.methods import AdaptiveFedLora
 from fedmed_desktop.protocol.invitation import Invitation
@@ -35,7 +35,7 @@ from fedmed_desktop.wording import sentence
 from tests.parts.results import write_experiment
 from tests.parts.scene import ADDRESS, NOW, Lakeview, course, evaluated, phase, several_tasks, standing, steps
 from tests.ui.scenes import Scene, once, settle
-from tests.ui.scenes_of_rounds import nobody, told, training
+from tests.ui.scenes_of_rounds import fitting, nobody, told, training
 from tests.ui.scenes_of_tasks import of_other_tasks
 
 Act = Callable[[Window, Desk], QDialog | None]
@@ -305,6 +305,12 @@ def _ask_close(window: Window, desk: Desk) -> QDialog:
     return _opened(Question(window, words))
 
 
+def _ask_begin(window: Window, desk: Desk) -> QDialog:
+    words = about_beginning(desk)
+    assert words is not None
+    return _opened(Question(window, words))
+
+
 def _fault(window: Window, desk: Desk) -> QDialog:
     del desk
     error = ZeroDivisionError("division by zero")
@@ -381,6 +387,7 @@ def _waits(folder: Path) -> Desk:
 def dialogs() -> list[Scene]:
     return [
         Scene("rounds", "asks-on-closing", training, _ask_close),
+        Scene("rounds", "asks-on-beginning", fitting(FittingShown("training", 30, 120)), _ask_begin),
         Scene("rounds", "fault", training, _fault),
         Scene("rounds", "fault-details", training, _fault_details),
         Scene("rounds", "guide", training, _guide),

@@ -15,6 +15,7 @@ from pytestqt.qtbot import QtBot
 from fedmed_desktop.demo.settings import DemoOptions
 from fedmed_desktop.desktop.app import Workshop
 from fedmed_desktop.desktop.frame.questions import about_closing
+from fedmed_desktop.desktop.join.form import JoinForm
 from fedmed_desktop.desktop.rounds.fitting import fitting_for, fitting_view
 from fedmed_desktop.desktop.rounds.page import RoundsPage
 from fedmed_desktop.desktop.trial.choices import choices
@@ -34,7 +35,7 @@ from tests.parts.approval import NOW
 from tests.parts.desks import MAKERS, decided, finished_demo
 from tests.parts.federation import small_spec
 from tests.parts.training import SETTINGS
-from tests.parts.ui import Desktop
+from tests.parts.ui import Desktop, words
 from tests.ui.hosting import Coordinator, write_notes
 from tests.ui.scenes_of_rounds import FOUND, IN_VAIN, fitting
 
@@ -218,6 +219,31 @@ def test_that_a_new_session_ends_a_fitting_and_hears_no_more_of_it(qtbot: QtBot,
     assert desk.fitting is None and not wanted.folder.exists()
     with qtbot.waitSignal(engine.closed):
         engine.close()
+
+
+def test_that_a_session_which_would_end_a_fitting_begins_once_the_person_agrees(
+    desktop: Callable[..., Desktop], tmp_path: Path
+) -> None:
+    one = desktop(Refusing()).begin()
+    begun: list[str] = []
+    one.program.leaving.ask_begin(lambda: begun.append("no fitting"))
+    assert begun == ["no fitting"] and one.program.question is None
+    one.desk.fold([FittingShown("training", 30, 120)])
+    request = JoinForm("ws://127.0.0.1:1", "North", "/model", "/notes").request(tmp_path / "sites")
+    one.window.join.join_requested.emit(request)
+    assert one.program.settings.values.joined is None, "nothing is remembered before the answer"
+    question = one.program.question
+    assert question is not None and "so far is not kept" in words(question)
+    one.click(question.no)
+    one.program.ask_demo()
+    assert one.program.demonstration is not None
+    one.program.demonstration.started.emit("fedavg", False)
+    assert one.desk.session is None and one.desk.fits
+    question = one.program.question
+    assert question is not None
+    one.click(question.yes)
+    one.until(lambda: one.desk.ended is not None)
+    assert one.desk.is_demo and not one.desk.fits
 
 
 @pytest.mark.integration

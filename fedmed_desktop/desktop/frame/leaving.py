@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ways out: closing the window, quitting the program, no longer taking part; what is asked before each of them."""
+"""Ways out: closing the window, quitting, no longer taking part, beginning something else; what each of them asks."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -12,7 +13,7 @@ from ..work.desk import Desk
 from .asking import Asking
 from .memory import Memory
 from .presence import Presence
-from .questions import about_closing, about_leaving, about_staying
+from .questions import about_beginning, about_closing, about_leaving, about_staying
 from .window import Window
 
 
@@ -26,6 +27,7 @@ class Leaving(QObject):
         super().__init__(window)
         self._window, self._desk, self._memory, self._presence = window, desk, memory, presence
         self._asking = Asking(window)
+        self._begins: Callable[[], None] = lambda: None
         window.closing.connect(self.ask_close)
         window.quit_requested.connect(self.ask_quit)
         window.leave_requested.connect(self.ask_leave)
@@ -78,3 +80,15 @@ class Leaving(QObject):
     @Slot()
     def ask_leave(self) -> None:
         self._asking.ask(about_leaving(self._desk)).confirmed.connect(self.leave_decided)
+
+    def ask_begin(self, begin: Callable[[], None]) -> None:
+        """Begins a session; where that ends a fitting, once the person has confirmed it."""
+        self._begins = begin
+        if words := about_beginning(self._desk):
+            self._asking.ask(words).confirmed.connect(self._begin)
+        else:
+            self._begin()
+
+    @Slot()
+    def _begin(self) -> None:
+        self._begins()

@@ -74,6 +74,18 @@ def about_closing(desk: Desk, now: datetime) -> Words | None:
     return None
 
 
+def about_beginning(desk: Desk) -> Words | None:
+    """Question before a session begins, where that would end a fitting."""
+    if not desk.fits:
+        return None
+    return Words(
+        tr("Begin while a model is being fitted?"),
+        tr("The fitting stops. What it has learned from your notes so far is not kept."),
+        tr("Stop it and begin"),
+        tr("Keep training"),
+    )
+
+
 def _about_a_decision(desk: Desk, now: datetime) -> Words:
     closes = desk.standing.closes if desk.standing else None
     until = tr("If nobody decides before the round closes, it closes without this site.")
