@@ -98,7 +98,7 @@ SENTENCES = {
 
 
 class Trouble(Exception):
-    """What is wrong and the command that mends it, as one sentence."""
+    """Sentence that says what is wrong, and the command that mends it."""
 
     def __init__(self, kind: str, environment: Environment, **details: str) -> None:
         again = f"{THIS_COMMAND} {environment.mode}"
@@ -149,7 +149,7 @@ def too_old(arguments: list[str]) -> str:
 
 
 def starts(name: str) -> bool:
-    """Whether that Python is there and is more than a version manager's stand-in."""
+    """Tells whether that Python is there and is more than a version manager's stand-in."""
     found = shutil.which(name)
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     return bool(found) and subprocess.run([found, "-c", ""], **silent).returncode == 0
@@ -224,7 +224,7 @@ class Environment:
         temporary.replace(self.stamp_file)
 
     def fault(self, stamp: dict[str, Any]) -> str:
-        """Why the environment must be made again, or "" where what is there can be built on."""
+        """Reason why the environment must be made again, or "" where what is there can be built on."""
         if not self.folder.exists() or not any(self.folder.iterdir()):
             return "new"
         if not stamp:  # made by hand: used where it works, and nothing but an environment is ever removed
@@ -238,7 +238,7 @@ class Environment:
         return "" if self.python.exists() else "without its Python"
 
     def has_pip(self) -> bool:
-        """Whether its Python is of our version, starts and has pip."""
+        """Tells whether its Python is of our version, starts and has pip."""
         ask = f"import pip, sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
         try:
             return subprocess.run([str(self.python), "-c", ask], stderr=subprocess.DEVNULL).returncode == 0
@@ -284,14 +284,14 @@ class Environment:
             raise
 
     def uv(self, pip: list[str]) -> list[str]:
-        """How uv is called: the one on PATH, or one that pip installs beside it; [] where there is none."""
+        """Command that starts uv: the one on PATH, or one that pip installs beside it; [] where there is none."""
         if on_path := shutil.which("uv"):
             return [on_path]
         code, _ = self.run([*pip, "--quiet", "--retries", "1", UV], heard=False)
         return [str(self.python), "-m", "uv"] if code == 0 else []
 
     def pip_settings(self) -> dict[str, str]:
-        """What pip is set up with on this machine (indexes, proxy, certificates), as uv's environment variables."""
+        """Settings of pip on this machine (indexes, proxy, certificates), as uv's environment variables."""
         command = [str(self.python), "-m", "pip", "config", "list", "--disable-pip-version-check"]
         said = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8").stdout
         found: dict[str, str] = {}

@@ -93,7 +93,7 @@ def click_through(folder: Path, out: Path, chosen: dict[str, Path]) -> int:
         return widget.isVisible() and seen.height() >= widget.height() * 0.9
 
     def click(widget: QWidget) -> Todo:
-        """As a hand does: turns the wheel until it is in sight, then one press."""
+        """Clicks as a hand does: turns the wheel until it is in sight, then one press."""
         yield widget.isVisible
         page = window.centralWidget()
         for _ in range(30):

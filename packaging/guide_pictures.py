@@ -85,7 +85,7 @@ def take(folder: Path, out: Path) -> int:
     window.resize(*SIZE)
 
     def write(image: QImage, name: str) -> None:
-        """In 33 steps of each colour, else without loss: a quarter fewer bytes, and no difference that is seen."""
+        """Writes 33 steps of each colour, else without loss: a quarter fewer bytes, and no difference that is seen."""
         path = out / f"{name}.webp"
         fine = image.convertToFormat(QImage.Format.Format_RGBX8888)
         steps = (np.frombuffer(fine.constBits(), np.uint8).astype(int) + STEP // 2) // STEP * STEP
@@ -139,7 +139,7 @@ def take(folder: Path, out: Path) -> int:
         yield lambda: not window.trial.head.save.isHidden()
 
     def trains(number: int) -> bool:
-        """Whether the first half of a round's training is done."""
+        """Tells whether the first half of a round's training is done."""
         assert desk().ended is None, f"the demonstration has ended: {desk().fatal}"
         current = desk().curves.current
         return current is not None and current[0] == number and current[1] > current[2] / 2

@@ -89,7 +89,7 @@ def present() -> dict[Key, bool]:
 
 
 def faults(ts: Path, wanted: dict[Key, bool]) -> Iterator[str]:
-    """What is wrong with a file, a sentence each; `wanted` is present()."""
+    """Faults of a file, a sentence each; `wanted` is present()."""
     try:
         found = messages(ts)
     except ElementTree.ParseError as error:
@@ -113,7 +113,7 @@ def translated(found: list[Message]) -> float:
 
 
 def wrong_forms(message: Message) -> Iterator[str]:
-    """What a translation has that its source has not, or the other way round. A form for one may leave %n out."""
+    """Placeholders that only a translation has, or only its source. A form for one may leave %n out."""
     source = message.key[1]
     blanks = re.compile(r"^\s*|\s*$")
     for form in message.forms:

@@ -37,7 +37,7 @@ class CannotRunError(Exception):
 
 @dataclass(frozen=True)
 class Case:
-    """What the arms gave under one setting: by arm, the figures of each turn. `left_out`: why an arm has none."""
+    """Figures of the arms under one setting, by arm and turn. `left_out`: why an arm has none."""
 
     name: str
     taken: dict[str, list[Figures]]
@@ -51,7 +51,7 @@ class Case:
         return [a[figure] / b[figure] for a, b in zip(self.taken[of], self.taken[to], strict=True) if b[figure]]
 
     def told(self) -> dict[str, dict[str, list[float]]]:
-        """By arm and figure: median, least and most."""
+        """Median, least and most, by arm and figure."""
         return {
             arm: {figure: _spread([one[figure] for one in runs]) for figure in runs[0]}
             for arm, runs in self.taken.items()
@@ -169,7 +169,7 @@ def machine() -> dict[str, Any]:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """In Markdown, the first column to the left."""
+    """Table in Markdown, the first column to the left."""
     lines = [heads, ["---", *("---:" for _ in heads[1:])], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n\n"
 

@@ -238,7 +238,7 @@ def cpu_of(process: Process, seconds: float) -> float:
 
 
 def last_update(ledger: Path) -> float:
-    """When the last update of round one reached the ledger: combining begins then."""
+    """Time at which the last update of round one reached the ledger: combining begins then."""
     with closing(sqlite3.connect(ledger)) as file:
         rows = file.execute("SELECT time, json_extract(body, '$.input') FROM inputs ORDER BY seq").fetchall()
     kinds = [kind for _, kind in rows]
@@ -246,7 +246,7 @@ def last_update(ledger: Path) -> float:
 
 
 def lengths(taken: list[list[float]], begins: float, ends: float) -> dict[str, float]:
-    """Of the pings that were under way at any time in between, in seconds."""
+    """Seconds of the pings that were under way at any time in between."""
     found = sorted(length for began, length in taken if began < ends and began + length > begins)
     if not found:
         return {"pings": 0, "p99": math.inf}

@@ -85,7 +85,7 @@ def fuzzed(name: str, minutes: float, corpus: Path | None) -> dict[str, Any]:
 
 
 def run_guided(name: str, folder: Path, options: list[str]) -> int:
-    """Never returns: libFuzzer ends the process, with a status other than 0 after a crash."""
+    """Fuzzes and never returns: libFuzzer ends the process, with a status other than 0 after a crash."""
     import atheris
 
     with atheris.instrument_imports(include=["fedmed_desktop", "json", "pydantic"]):

@@ -86,7 +86,7 @@ def arguments() -> argparse.Namespace:
 
 
 def trained(base: BaseModel, examples: Examples) -> Adapter:
-    """On all but the last notes, which are read."""
+    """Training on all but the last notes, which are read."""
     start = start_of(base)
     base.lora.attach(start)
     plan = plan_of(start, 200, 8)

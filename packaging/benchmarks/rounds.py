@@ -212,7 +212,7 @@ def ours(folder: Path, sites: int, mebibytes: int, tls: bool = False) -> dict[st
 
 
 def invited(data: Path, name: str, tls: bool) -> list[str]:
-    """What a site is told beyond the port, where the line is encrypted."""
+    """Settings that a site is told beyond the port, where the line is encrypted."""
     if not tls:
         return []
     issued = issue(data, name, timedelta(hours=1), datetime.now(UTC), "benchmark", out=data.parent)

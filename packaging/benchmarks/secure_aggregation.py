@@ -86,7 +86,7 @@ class Clock:
 
 
 def how_of(sites: int) -> Masking:
-    """How so many sites mask, with as few bits as they may."""
+    """Masking among so many sites, with as few bits as they may."""
     how = SETTINGS.masking(sites)
     assert how is not None
     return how
@@ -148,7 +148,7 @@ class Exchange:
         return Masker.begin(name, self.keys_of[name], self.session, self.masking, os.urandom)
 
     def opening(self, survivors: list[str]) -> tuple[Opening, int]:
-        """What opens the sum of these, and the bytes that a site says for it."""
+        """Shares that open the sum of these, and the bytes that a site says for it."""
         chosen = tuple(sorted(survivors))
         agreements = {name: self.maskers[name].agree(self.keys_of[name], chosen) for name in chosen}
         reveals = {name: self.maskers[name].reveal(agreements) for name in chosen}

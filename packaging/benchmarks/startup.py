@@ -163,7 +163,7 @@ def _federation(folder: Path) -> tuple[str, ...]:
 
 
 def _serves(words: Arguments) -> Figures:
-    """Until a coordinator says where it serves."""
+    """Seconds until a coordinator says where it serves."""
     start = time.perf_counter()
     with stopped([Process(*words)]) as (process,):
         process.line()

@@ -134,7 +134,7 @@ def compared(options: argparse.Namespace) -> tuple[Case, dict[str, list[float]]]
 
 
 def why_not(peer: str, options: argparse.Namespace) -> str:
-    """Why this peer cannot run, before anything is loaded; empty where it may."""
+    """Reason why this peer cannot run, before anything is loaded; empty where it may."""
     if peer == "unsloth" and options.device == "cpu":
         return "needs a GPU"
     ask = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({peer!r}) is None)"
@@ -199,7 +199,7 @@ def ours(base: BaseModel, examples: Examples, options: argparse.Namespace) -> tu
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]
-    """When each step of a Trainer ended, and its loss."""
+    """Time at which each step of a Trainer ended, and its loss."""
 
     def __init__(self, device: str) -> None:
         self.losses: list[float] = []
@@ -266,7 +266,7 @@ def put(adapter: Adapter, model: Any) -> None:
 
 
 def padded(rows: list[Example]) -> dict[str, torch.Tensor]:
-    """As the library's own collator for language models does, with the prompt left out of the loss."""
+    """Collates as the library's own collator for language models does, with the prompt left out of the loss."""
     batch = collate(rows, "answer", torch.device("cpu"))
     labels = torch.full_like(batch.tokens, -100)
     mask = torch.zeros_like(batch.tokens)

@@ -144,7 +144,7 @@ def rounds_of(folder: Path) -> list[tuple[Adapter, list[Adapter]]]:
 
 
 def down_of(rounds: Sequence[tuple[Adapter, list[Adapter]]], combine: Combining, block: int) -> list[dict[str, Any]]:
-    """What rounding takes of each round's movement, and bytes of a difference beside those of the adapter."""
+    """Share of each round's movement that rounding takes, and bytes of a difference beside those of the adapter."""
     rows: list[dict[str, Any]] = []
     for dtype in DTYPES:
         transfer = TransferSettings(dtype=dtype, block=block, down=True)

@@ -61,7 +61,7 @@ Lateness = dict[str, dict[str, float]]
 
 
 class Ticks(QObject):
-    """When each tick came, on the clock of the GUI thread."""
+    """Times of the ticks, on the clock of the GUI thread."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ def steps(count: int, first: int = 1, round_number: int = 1) -> list[events.Trai
 
 
 class Producer(threading.Thread):
-    """As a pure Python worker would: one step every 5 ms by the clock, so that a late one is made up for."""
+    """Works as a pure Python worker would: one step every 5 ms by the clock, so that a late one is made up for."""
 
     def __init__(self, program: Program) -> None:
         super().__init__()

@@ -74,7 +74,7 @@ class Watched(Process):
         }
 
     def asked(self) -> dict[str, int]:
-        """What it holds, with what it says itself."""
+        """Memory that it holds, with what it says itself."""
         self.go()
         answer = json.loads(self._answers.get(timeout=60).removeprefix(_TOLD))
         return {**self.holds(), **answer}

@@ -109,7 +109,7 @@ def _tails(
 
 
 def _problems(sentence: str, taken: Sequence[tuple[int, int]], rng: random.Random) -> list[tuple[int, int]]:
-    """Up to two runs of one to three words that are free."""
+    """Chooses up to two runs of one to three words that are free."""
     words = [match.span() for match in re.finditer(r"\w[\w-]*", sentence)]
     found: list[tuple[int, int]] = []
     for _ in range(rng.randint(0, 2)):

@@ -22,7 +22,7 @@ _WORD: Final = re.compile(r"[a-z0-9]+")
 
 @dataclass(frozen=True)
 class Corpus:
-    """Where a corpus' texts lie: file (without .jsonl.gz), fields read, splits allowed (None: all), and its weight."""
+    """Place of a corpus' texts: file (without .jsonl.gz), fields read, splits allowed (None: all), and its weight."""
 
     file: str
     fields: tuple[str, ...]

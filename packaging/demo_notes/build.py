@@ -93,14 +93,14 @@ def build(data: Path, out: Path, sizes: Mapping[str, int] = SIZES) -> None:
 
 
 class Used:
-    """What stands in a file already: documents with the file they stand in, and sentences as they read."""
+    """Content of the files so far: documents with the file they stand in, and sentences as they read."""
 
     def __init__(self) -> None:
         self.documents: dict[str, str] = {}
         self.sentences: set[str] = set()
 
     def take(self, sentence: Record, place: str) -> bool:
-        """Whether the sentence may stand in `place`; if so, it is noted as used."""
+        """Tells whether the sentence may stand in `place`; if so, it is noted as used."""
         document, words = document_of(sentence["id"]), normalised(sentence["text"])
         if words in self.sentences or self.documents.get(document, place) != place:
             return False
@@ -171,7 +171,8 @@ def sentences(document: Record) -> Iterator[Record]:
 
 
 def fits(text: str) -> bool:
-    """Of a length to be read at a glance, and whole: an open bracket tells of a cut at a full stop inside it."""
+    """Tells whether it is short enough to read at a glance, and whole."""
+    # An open bracket: it was cut at a full stop inside the brackets.
     whole = text.count("(") == text.count(")") and text.count("[") == text.count("]")
     return whole and CHARACTERS[0] <= len(text) <= CHARACTERS[1] and WORDS[0] <= len(text.split()) <= WORDS[1]
 

@@ -103,7 +103,7 @@ def with_inner_extras(extra: str, extras: dict[str, list[str]]) -> list[str]:
 
 
 def resolve(requirements: list[str], kept: list[str], *options: str) -> dict[str, dict[str, Any]]:
-    """What pip would install here into an empty environment: metadata by canonical name. `kept` are constraints."""
+    """Packages that pip would install here into an empty environment: metadata by name. `kept`: constraints."""
     with tempfile.TemporaryDirectory() as folder:
         report, constraints = Path(folder) / "report.json", Path(folder) / "kept.txt"
         constraints.write_text("\n".join(kept), "utf-8")
@@ -140,7 +140,7 @@ def closure(requirements: list[str], packages: dict[str, dict[str, Any]], kept: 
 
 
 def applies(dependency: Requirement, environment: int, extras: set[str]) -> bool:
-    """Whether a package that was asked for with these extras needs this dependency in that environment."""
+    """Tells whether a package that was asked for with these extras needs this dependency in that environment."""
     return dependency.marker is None or any(
         dependency.marker.evaluate({**ENVIRONMENTS[environment], "extra": extra}) for extra in extras or {""}
     )
@@ -158,7 +158,7 @@ def marker(name: str, where: frozenset[int]) -> str:
 
 
 def public(version: str) -> str:
-    """Without the local part: 2.13.0 is met by 2.13.0+cpu."""
+    """Version without its local part: 2.13.0 is met by 2.13.0+cpu."""
     return version.partition("+")[0]
 
 

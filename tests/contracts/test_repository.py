@@ -39,7 +39,7 @@ RIDDLES = re.compile(
 PYTHON = files(".py")
 TEXT = files(".py", ".toml", ".txt", ".md", ".json", ".cfg", ".yml", ".yaml", ".sh", "")
 MODULES = modules()
-DESCRIBED = (*MODULES, *(one for one in PYTHON if re.fullmatch(r"packaging/(benchmarks/)?\w+\.py", one.name)))
+DESCRIBED = (*MODULES, *(one for one in PYTHON if one.name.startswith("packaging/")))
 
 
 def unlicensed(source: Source) -> Iterator[str]:
@@ -68,8 +68,8 @@ def stubs(source: Source) -> Iterator[str]:
 
 
 def riddles(source: Source) -> Iterator[str]:
-    """Docstrings that do not begin with what a thing is or does; in packaging only those of modules are looked at."""
-    for node in source.nodes[:1] if source.name.startswith("packaging/") else source.nodes:
+    """Docstrings that do not begin with what a thing is or does."""
+    for node in source.nodes:
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             first = (ast.get_docstring(node) or "").partition("\n")[0]
             if RIDDLES.match(first):
