@@ -6,6 +6,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .parser import Parser
+
 
 def run(argv: list[str]) -> int:
     """Writes the backup, whole or not at all, and says what is not in it."""
@@ -26,10 +28,9 @@ def run(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fedmed-desktop --backup",
         description="Copy a coordinator's data folder as of one moment, also while the coordinator runs.",
-        allow_abbrev=False,
     )
     parser.add_argument("target", type=Path, metavar="FILE_OR_DIR", help="a new folder, or a file that ends in .tar")
     parser.add_argument("--data-dir", type=Path, required=True, metavar="DIR", help="the coordinator's data folder")

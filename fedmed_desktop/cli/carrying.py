@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from ..errors import disk_fault
 from ..files import beside, remove
 from ..wording import sentence
+from .parser import Parser
 
 if TYPE_CHECKING:
     from ..coordinator.carrying import Answer, Exported, Imported
@@ -68,7 +69,7 @@ def take(argv: list[str]) -> int:
 
 
 def _parser(flag: str, description: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=f"fedmed-desktop {flag}", description=description, allow_abbrev=False)
+    parser = Parser(prog=f"fedmed-desktop {flag}", description=description)
     parser.add_argument("--data-dir", type=Path, required=True, metavar="DIR", help="the coordinator's data folder")
     return parser
 

@@ -16,6 +16,7 @@ from ..site.proxy import check_setting
 from ..site.reach import Target
 from ..wording.findings import finding_line, subject
 from .numbers import positive
+from .parser import Parser
 from .proxy import add_proxy
 
 _MARKS: dict[Level, str] = {"ok": "ok", "warning": "look", "wrong": "WRONG"}
@@ -40,10 +41,9 @@ def run(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fedmed-desktop --check",
         description="Check whether this computer can take part. Nothing is joined, and the invitation stays unused.",
-        allow_abbrev=False,
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--invitation", metavar="LINE_OR_FILE", help="the invitation, or the file that it is in")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .numbers import whole
+from .parser import Parser
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,11 +63,10 @@ def run(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fedmed-desktop --check-notes",
         description="Look through notes before they are used. Rows are named, their words are not shown. Status 0: the "
         "notes can be used; 1: not yet.",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "path", type=Path, nargs="?", metavar="PATH", help="a file or folder of notes, in any format that is read"

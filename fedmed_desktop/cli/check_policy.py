@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..site.policy_file import PolicyFiles, check_policy
 from ..wording.policy_in_force import in_force
+from .parser import Parser
 
 EXAMPLE = """\
 # Everything here is optional. A policy only ever tightens what the program does by itself.
@@ -53,12 +54,11 @@ environment = "test"
 
 def run(argv: list[str]) -> int:
     """Prints it. A file with a mistake ends the program with the sentence that a site would show."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fedmed-desktop --check-policy",
         description="Print what this site's policy lets leave. This computer's file and yours both apply.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=f"an example:\n\n{EXAMPLE}",
-        allow_abbrev=False,
     )
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a policy as --site --policy would take it")
     files = PolicyFiles(parser.parse_args(argv).file)

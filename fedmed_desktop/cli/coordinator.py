@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from ..errors import UserFacingError, disk_fault, to_json
 from .logs import add_logs, log_to_stderr, logged
 from .numbers import host_and_port, positive, whole
+from .parser import Parser
 from .scoring import DEFAULT_NOTES, make_scorer
 from .signals import bounded_end, stop_event, tell_systemd
 
@@ -68,10 +69,9 @@ def _left_in(file: Path | None) -> Iterator[None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fedmed-desktop --coordinator",
         description="Host a federation: sites connect here; nothing but approved updates arrives.",
-        allow_abbrev=False,
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="specification written by --new-federation")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="ledger and adapters; kept between starts")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..scores import Scores, TaskName
 from .numbers import positive, whole
+from .parser import Parser
 
 if TYPE_CHECKING:
     from ..demo.comparison import TestScores
@@ -69,10 +70,9 @@ def _options(chosen: argparse.Namespace) -> DemoOptions:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fedmed-desktop --demo",
         description="A coordinator and three sites on this computer: real clinical text, real websockets, real rounds.",
-        allow_abbrev=False,
     )
     parser.add_argument("--rounds", type=positive, help="rounds of training (default 3)")
     parser.add_argument("--sites", type=positive, help="how many of the sites in the notes folder (default: all)")

@@ -14,16 +14,16 @@ from .. import __version__
 from ..desktop.options import DesktopOptions
 from ..errors import UserFacingError
 from ..wording import told
+from .parser import Parser
 
 USER_ERROR = 2
 
 
 def make_parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=prog,
         description="Hospitals fine-tune one clinical language model together; only approved adapters leave a site.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"fedmed-desktop {__version__}")
     group = parser.add_argument_group("the desktop", "without a mode it opens, on what it knows from earlier")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..errors import UserFacingError
 from ..scores import TASKS
+from .parser import Parser
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -80,10 +81,9 @@ def run(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fedmed-desktop --evaluate",
         description="Score a base model, with adapters or without, on any notes that have labels. Nothing is sent.",
-        allow_abbrev=False,
     )
     parser.add_argument("--model", required=True, metavar="BASE", help="base model folder, or an id in the local cache")
     parser.add_argument(

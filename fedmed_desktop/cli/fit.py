@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UserFacingError
 from .numbers import positive
+from .parser import Parser
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,11 +58,10 @@ def run(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fedmed-desktop --fit",
         description="Train a federation's adapter on for some steps with this site's own notes, and take as much of "
         "that as is best on its validation notes. Nothing is sent.",
-        allow_abbrev=False,
     )
     whose = parser.add_mutually_exclusive_group(required=True)
     whose.add_argument("--data-dir", type=Path, metavar="DIR", help="folder of the site that took part")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from .durations import duration
 from .numbers import host_and_port
+from .parser import Parser
 
 if TYPE_CHECKING:
     from ..coordinator.inviting import Issued
@@ -55,7 +56,7 @@ def rotate(argv: list[str]) -> int:
 def _parser(
     flag: str, description: str, name: str = 'the site\'s name in the federation, such as "Mercy General"'
 ) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=f"fedmed-desktop {flag}", description=description, allow_abbrev=False)
+    parser = Parser(prog=f"fedmed-desktop {flag}", description=description)
     parser.add_argument("name", metavar="NAME", help=name)
     parser.add_argument("--data-dir", type=Path, required=True, metavar="DIR", help="the coordinator's data folder")
     parser.add_argument(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..resources import resource
 from .numbers import positive
+from .parser import Parser
 
 if TYPE_CHECKING:
     from ..lab.engines import Engine
@@ -57,10 +58,9 @@ def _engine(chosen: argparse.Namespace, lab: Lab, progress: LabProgress) -> Engi
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fedmed-desktop --lab",
         description="Compares methods on the same notes, sites and seeds. Start it again to resume a stopped lab.",
-        allow_abbrev=False,
     )
     bundled = ", ".join(sorted(path.stem for path in resource("experiments").glob("*.toml")))
     parser.add_argument(

@@ -13,7 +13,8 @@ from ..lora.base_model import leaves_experts
 from ..lora.load import load_adapter
 from ..scores import TASKS
 from ..wording.whole_sites import whole_sites
-from .numbers import positive, whole
+from .numbers import above_zero, positive, whole
+from .parser import Parser
 from .scoring import DEFAULT_NOTES
 
 if TYPE_CHECKING:
@@ -147,10 +148,9 @@ _HISTOGRAMS = {
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fedmed-desktop --new-federation",
         description="Write a federation's specification and its first adapter from a base model.",
-        allow_abbrev=False,
     )
     parser.add_argument("--model", required=True, type=Path, metavar="PATH", help="base model folder")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR")
@@ -190,8 +190,8 @@ def _add_tasks(parser: argparse.ArgumentParser) -> None:
 
 def _add_rounds(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("rounds, and how updates combine")
-    group.add_argument("--rounds", type=int, default=3)
-    group.add_argument("--sites", type=int, default=3, help="sites that are expected")
+    group.add_argument("--rounds", type=positive, default=3)
+    group.add_argument("--sites", type=positive, default=3, help="sites that are expected")
     group.add_argument(
         "--clients",
         type=positive,
@@ -225,15 +225,15 @@ def _add_rounds(parser: argparse.ArgumentParser) -> None:
 def _add_training(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("training at a site")
     length = group.add_mutually_exclusive_group()
-    length.add_argument("--epochs", type=float, default=1.0, help="passes over a site's notes in a round")
+    length.add_argument("--epochs", type=above_zero, default=1.0, help="passes over a site's notes in a round")
     length.add_argument("--steps", type=positive, help="optimiser steps in a round")
     group.add_argument(
         "--schedule",
         choices=("federation", "round", "constant"),
         help="over what the learning rate rises and falls: all rounds together (default) or each; or it stays",
     )
-    group.add_argument("--rank", type=int, default=16)
-    group.add_argument("--alpha", type=float, default=64.0)
+    group.add_argument("--rank", type=positive, default=16)
+    group.add_argument("--alpha", type=above_zero, default=64.0)
     group.add_argument("--seed", type=int, default=0)
     group.add_argument(
         "--begin-with",
@@ -247,7 +247,7 @@ def _add_protection(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("differential privacy")
     group.add_argument(
         "--epsilon",
-        type=float,
+        type=above_zero,
         metavar="E",
         help="train with differential privacy: the epsilon that a site spends in all rounds together (default: "
         "without)",
@@ -257,7 +257,7 @@ def _add_protection(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--site-epsilon",
-        type=float,
+        type=above_zero,
         metavar="E",
         help="hide whole sites: the coordinator adds noise to each round's sum, for this epsilon in all rounds "
         "together (default: no; with few sites the noise buries what is learned)",

@@ -26,6 +26,17 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
 positive = whole(1)
 
 
+def above_zero(text: str) -> float:
+    """An argparse type for the finite numbers above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number above 0")
+    return value
+
+
 def host_and_port(text: str) -> str:
     """Reads an address such as federation.example.org:8765 or [::1]:8765."""
     from ..protocol.invitation import is_address

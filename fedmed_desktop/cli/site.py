@@ -13,6 +13,7 @@ from ..training.place import place_of
 from .joining import Destination, add_destination, destination
 from .logs import add_logs, log_to_stderr, logged
 from .numbers import positive
+from .parser import Parser
 from .processes import follow, others
 from .proxy import add_proxy
 from .signals import stop_event, tell_systemd
@@ -39,11 +40,10 @@ def run(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fedmed-desktop --site",
         description="Take part in a federation without a screen. Nothing leaves before it is approved.",
         epilog="On several GPUs of one machine: torchrun --nproc-per-node N -m fedmed_desktop --site ...",
-        allow_abbrev=False,
     )
     add_destination(parser)
     parser.add_argument("--model", required=True, metavar="PATH_OR_ID", help="the federation's base model")

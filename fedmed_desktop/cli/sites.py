@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from .parser import Parser
+
 if TYPE_CHECKING:
     from ..storage.roll import Member, OpenInvitation
 
@@ -130,7 +132,7 @@ def _as_json(members: Sites, invitations: Sequence[OpenInvitation]) -> dict[str,
 
 
 def _parser(flag: str, description: str, named: bool = False) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=f"fedmed-desktop {flag}", description=description, allow_abbrev=False)
+    parser = Parser(prog=f"fedmed-desktop {flag}", description=description)
     if named:
         parser.add_argument("name", metavar="NAME", help="the site's name, or the start of its fingerprint")
     parser.add_argument("--data-dir", type=Path, required=True, metavar="DIR", help="the coordinator's data folder")

@@ -11,6 +11,7 @@ from ..files import write_durably
 from ..storage.audit_file import AuditFile, Verdict, as_csv, as_json, verify_audit
 from ..storage.secrets import NOTE, Role, load_key
 from ..wording import told
+from .parser import Parser
 
 BROKEN = 1
 
@@ -32,11 +33,10 @@ def run(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fedmed-desktop --verify-audit",
         description="Check that no entry of an audit chain was changed, lost, inserted or cut off.",
         epilog="Exit status: 0 whole, 1 broken, 2 nothing could be checked.",
-        allow_abbrev=False,
     )
     parser.add_argument("path", type=Path, metavar="PATH", help="a data folder, an audit.sqlite or an exported .json")
     parser.add_argument(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..wording import told
 from ..wording.lines import counted
+from .parser import Parser
 
 if TYPE_CHECKING:
     from ..coordinator.verifying import LedgerVerdict
@@ -28,12 +29,11 @@ def run(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fedmed-desktop --verify-ledger",
         description="Check a coordinator's data folder or a backup of it: its chains, what they add up to, the sites' "
         "signatures of all that counted, and the adapters that it names.",
         epilog="Exit status: 0 whole, 1 broken, 2 nothing could be checked. The audit chain beside it: --verify-audit.",
-        allow_abbrev=False,
     )
     parser.add_argument("path", type=Path, metavar="PATH", help="the folder; its coordinator must not be running")
     return parser

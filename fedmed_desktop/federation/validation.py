@@ -18,8 +18,28 @@ from .values import Frozen
 
 Value = TypeVar("Value", bound=Frozen)
 
-# Messages of pydantic that speak of Python types, in terms of the file.
+# Messages of pydantic that speak of input and Python types, in terms of the file.
+_WHOLE, _NUMBER, _WORDS, _SWITCH = "give a whole number", "give a number", 'give words in " "', "give true or false"
 _PLAIN: Final[Mapping[str, str]] = {
+    "greater_than_equal": "it must be {ge} or more",
+    "greater_than": "it must be more than {gt:g}",
+    "less_than_equal": "it must be {le} or less",
+    "less_than": "it must be less than {lt}",
+    "int_from_float": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_type": _WHOLE,
+    "float_parsing": _NUMBER,
+    "float_type": _NUMBER,
+    "finite_number": "give a finite number",
+    "string_type": _WORDS,
+    "string_too_short": "it must not be empty",
+    "string_too_long": "it can have {max_length} characters at most",
+    "bool_parsing": _SWITCH,
+    "bool_type": _SWITCH,
+    "literal_error": "it must be {expected}",
+    "too_short": "it has {actual_length} entries, and needs {min_length} or more",
+    "too_long": "it has {actual_length} entries, and can have {max_length} at most",
+    "missing": "it is missing",
     "tuple_type": "give a list, in [ ]",
     "dict_type": "give a table, in {{ }} or under a heading of its own",
     "model_type": "give a table, in {{ }} or under a heading of its own",

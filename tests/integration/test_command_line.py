@@ -84,7 +84,7 @@ def test_that_a_federation_is_never_written_over(
         (("--notes-types", "drug", "--method", "scaffold", "--combine", "stack"), 'Write combine = "factors"'),
         (("--notes-types", "drug", "--quorum", "9"), "quorum 9 is more than"),
         (("--notes-types", "drug", "--quorum", "3", "--clients", "2"), "more than the 2 sites that are asked"),
-        (("--notes-types", "drug", "--rounds", "0"), "rounds"),
+        (("--notes-types", "drug", "--rank", "2000"), "lora.rank: it must be 1024 or less"),
     ],
 )
 def test_that_a_wrong_setting_of_a_new_federation_is_named(
@@ -247,6 +247,11 @@ def test_that_a_wrong_option_of_the_demonstration_is_refused_before_it_begins(
         ("--new-federation", "--quorum", "0"),
         ("--new-federation", "--steps", "0"),
         ("--new-federation", "--shared-count", "51"),
+        ("--new-federation", "--rounds", "0"),
+        ("--new-federation", "--sites", "two"),
+        ("--new-federation", "--rank", "0"),
+        ("--new-federation", "--epsilon", "0"),
+        ("--new-federation", "--epochs", "inf"),
     ],
 )
 def test_that_a_number_out_of_range_is_named_with_its_option(
@@ -262,8 +267,8 @@ def test_that_a_number_out_of_range_is_named_with_its_option(
     [
         ((), (), "--notes-types is needed"),
         (("--task", "text"), ("--notes-types", "drug"), "leave out --notes-types"),
-        (("--task", "images"), ("--notes-types", "drug"), "choose from"),
-        (("--combine", "magic"), ("--notes-types", "drug"), "choose from"),
+        (("--task", "images"), ("--notes-types", "drug"), "choose one of"),
+        (("--combine", "magic"), ("--notes-types", "drug"), "choose one of"),
     ],
 )
 def test_that_options_that_do_not_go_together_are_named(
