@@ -23,6 +23,11 @@ from .console import BufferedFace
 
 _QUESTION: Final = "Send it, keep it on this computer, or hold (ask again)? [send/keep/hold] "
 
+_NOBODY: Final = (
+    "\nNobody can answer here: there is no terminal. The update stays on this computer and waits. "
+    "Start the site again in a terminal to decide, or with --approve-rule."
+)
+
 
 class Lines:
     """Lines of standard input for coroutines. A daemon thread reads, so that the program can end without it."""
@@ -76,7 +81,7 @@ class TerminalApprover:
                 print(_QUESTION, end="", flush=True)
                 answer = await self._lines.next()
                 if answer is None:
-                    # Nobody is at the terminal any more: the update stays pending.
+                    print(_NOBODY, flush=True)
                     await asyncio.Event().wait()
                 if answer in ("send", "keep"):
                     break

@@ -17,7 +17,8 @@ def run(argv: list[str]) -> int:
     from ..storage.secrets import where_kept
 
     size = back_up_to(options.data_dir, options.target, operating_user())
-    print(f"The backup is in {options.target} ({size / 1e6:.1f} MB). It holds the coordinator's keys: keep it as safe.")
+    place = options.target if options.target.is_file() else f"the folder {options.target}"
+    print(f"The backup is in {place} ({size / 1e6:.1f} MB). It holds the coordinator's keys: keep it as safe.")
     kept = where_kept(options.data_dir, "coordinator")
     if kept and kept.where == "credential":
         print(f"The identity key is not in it: it is a credential of this server ({kept.detail}). Keep a copy of that.")

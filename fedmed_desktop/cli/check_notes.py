@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "path", type=Path, nargs="?", metavar="PATH", help="a file or folder of notes, in any format that is read"
     )
-    parser.add_argument("--federation", type=Path, metavar="SPEC", help="a federation's spec.toml: what it would use")
+    parser.add_argument("--federation", type=Path, metavar="SPEC", help="federation.toml: what that one would use")
     parser.add_argument("--types-file", type=Path, metavar="FILE", help="the types map, if not types.toml beside them")
     parser.add_argument("--model", type=Path, metavar="BASE", help="the base model: how its tokenizer cuts long notes")
     parser.add_argument("--max-tokens", type=whole(32), metavar="N", help="of a window (the federation's, or 800)")

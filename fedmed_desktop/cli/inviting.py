@@ -124,8 +124,8 @@ def _steps_of_site(issued: Issued, data_dir: Path) -> list[str]:
     else:
         last = f"If the words differ, shut it out at once: {own.format('--revoke')}"
     return [
-        f"Send the line, or the file {file}, to {site} by a way that nobody else reads: whoever has it can join as "
-        f"{site}. It works once, until {issued.until:%Y-%m-%d %H:%M} UTC; an earlier one no longer works.",
+        f"Send the line, or the file {file}, to {site} by a way that nobody else reads: whoever has it can join under "
+        f"that name. It works once, until {issued.until:%Y-%m-%d %H:%M} UTC; an earlier one no longer works.",
         "There they open fedmed-desktop, choose Join and paste the line or open the file; on a computer without a "
         "screen, fedmed-desktop --site with --invitation FILE.",
         f"When they have joined, compare six words by phone: fedmed-desktop --sites --data-dir {folder}. {last}",

@@ -14,7 +14,7 @@ from ..federation import FederationSpec, dump_spec
 from ..federation.methods import METHODS, usual
 from ..federation.methods.method import Setting
 from ..federation.plan import TrainingSettings
-from ..federation.spec import LoraSettings, checked_spec
+from ..federation.spec import SPEC_FILE, LoraSettings, checked_spec
 from ..files import make_folder, write_durably
 from ..lora import Adapter
 from ..lora.base_model import fingerprint, linears_in_files, weight_count
@@ -22,7 +22,6 @@ from ..lora.first import first_adapter
 from ..storage import BlobStore
 from ..storage.sides import check_side
 
-SPEC_FILE = "federation.toml"
 USUAL_TRAINING: Final[Mapping[str, Any]] = {"schedule": "federation"}
 """What a new federation trains by where its founder says nothing else, beyond the papers' settings: one learning-rate
 schedule over all rounds, with which the common model found more than with one in each round (measured; inferred)."""

@@ -126,6 +126,7 @@ class CoordinatorServer:
                 }
                 for site in state.sites
             },
+            "to_confirm": sorted(self._authentication.waiting),
             "last": _closed(state.history[-1]) if state.history else None,
             "traffic": self.traffic(),
         }

@@ -80,7 +80,7 @@ def verify_ledger(path: Path) -> LedgerVerdict:
                 _check(verdict, ledger, spec, folder)
         except UserFacingError as error:
             if error.code == "storage.in_use":
-                raise
+                raise UserFacingError("backup.running", path=str(folder)) from error
             verdict.faults.append(_of_folder(error, copy, folder))
         except sqlite3.DatabaseError as error:
             fault = UserFacingError("storage.damaged", path=str(folder / FILE), folder=str(folder), reason=str(error))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -34,6 +35,8 @@ from .validation import validated
 from .values import Frozen, Sha256
 
 FORMAT: Final = 1
+SPEC_FILE: Final = "federation.toml"
+"""Name under which a new federation's specification is written."""
 
 
 class BaseModelSpec(Frozen):
@@ -320,7 +323,9 @@ class FederationSpec(Frozen):
 
 
 def load_spec(path: Path) -> FederationSpec:
-    """Reads a TOML specification. Raises UserFacingError naming the file and, for a wrong value, its key."""
+    """Reads a TOML specification, or the one in a folder. Raises UserFacingError with the file, and a wrong key."""
+    with contextlib.suppress(OSError):  # reading it says what is wrong
+        path = path / SPEC_FILE if path.is_dir() else path
     return checked_spec(read_toml(path, "spec.missing", "spec.unreadable"), path.name)
 
 

@@ -19,7 +19,7 @@ from ssl import SSLCertVerificationError, SSLContext, SSLError
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus, WebSocketException
 
 from .. import events
 from ..errors import UserFacingError
@@ -236,6 +236,8 @@ def _unopened(error: Exception, address: str) -> UserFacingError:
         return UserFacingError("link.crowded", retryable=True, address=address)
     if answer is not None:
         return UserFacingError("link.no_coordinator_there", retryable=True, address=address, status=answer)
+    if isinstance(error, InvalidMessage) and address.startswith("ws:"):
+        return UserFacingError("link.not_plain", retryable=True, address=address)
     return UserFacingError("link.unreachable", retryable=True, address=address)
 
 

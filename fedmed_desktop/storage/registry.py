@@ -232,7 +232,7 @@ class Registry:
         """
         code = secrets.token_bytes(CODE_BYTES)
         with self._database.transaction() as connection:
-            name = self._present(site).name
+            name = self._present(site, now).name
             self._add(connection, Rotated(site=name, code_sha256=code_hash(code), until=now + valid), now, by)
         return code
 
@@ -242,7 +242,7 @@ class Registry:
         `key`: the one whose words were compared. Raises UserFacingError("hosting.other_key") where it has another now.
         """
         with self._database.transaction() as connection:
-            member = self._present(site)
+            member = self._present(site, now)
             if key not in (None, member.key):
                 raise UserFacingError("hosting.other_key", site=member.name)
             if member.state == "waiting":
@@ -253,8 +253,7 @@ class Registry:
         """Shuts a site out, and takes back its codes; also an invitation that nobody has used yet."""
         with self._database.transaction() as connection:
             roll = self._now()
-            live = {alike(one.site): one for one in roll.invitations(now)}
-            invitation = live.get(alike(site))
+            invitation = _invited(roll, site, now)
             name = invitation.site if invitation else roll.find(site).name
             member = roll.members.get(name)
             if invitation or (member and member.state != "revoked"):
@@ -263,8 +262,14 @@ class Registry:
             return invitation
         return self.find(name)
 
-    def _present(self, site: str) -> Member:
-        member = self._now().find(site)
+    def _present(self, site: str, now: datetime) -> Member:
+        roll = self._now()
+        try:
+            member = roll.find(site)
+        except UserFacingError:
+            if invitation := _invited(roll, site, now):
+                raise UserFacingError("registry.not_joined", site=invitation.site) from None
+            raise
         if member.state == "revoked":
             raise UserFacingError("registry.is_revoked", site=member.name)
         return member
@@ -280,3 +285,8 @@ class Registry:
     def recall(self, name: str) -> str | None:
         found = self._database.rows("SELECT value FROM facts WHERE name = ?", name)
         return str(found[0][0]) if found else None
+
+
+def _invited(roll: Roll, site: str, now: datetime) -> OpenInvitation | None:
+    """The invitation of that name that can still be used."""
+    return next((one for one in reversed(roll.invitations(now)) if alike(one.site) == alike(site)), None)

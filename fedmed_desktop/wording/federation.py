@@ -52,7 +52,8 @@ SENTENCES: Final = {
     "spec.begins_with_rank": "The starting adapter has rank {rank}, but the federation allows at most {most}. Give "
     "the federation rank {rank} or more (--rank).",
     "spec.exists": "{path} already exists. Choose another --out folder; an existing federation is never overwritten.",
-    "spec.missing": "There is no federation specification at {path}. Write one with --new-federation.",
+    "spec.missing": "There is no federation specification at {path}. Check the path; the host writes the file with "
+    "--new-federation.",
     "spec.unreadable": "The federation specification {path} cannot be read: {reason}.",
     "spec.wrong_key": "{path}: {key}: {reason}. Correct this key and start again.",
     "update.foreign_type": "The update's report has scores for tasks, types or measures that are not part of this "

@@ -5,6 +5,8 @@ from typing import Final
 
 SENTENCES: Final = {
     "backup.exists": "{path} is there already. Choose another name for the backup; a folder must be new or empty.",
+    "backup.running": "A coordinator is running with {path}. Check a backup instead, which --backup makes while it "
+    "runs; or stop it first.",
     "backup.packed": "{path} is a packed backup. Unpack it into a folder of its own (tar -xf {path} -C FOLDER), and "
     "give that folder.",
     "errand.ended": "The coordinator with the folder {path} stopped before it had carried out the command. Start it, "

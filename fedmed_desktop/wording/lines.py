@@ -42,6 +42,8 @@ CLOSINGS: dict[str, str] = {
     "deadline": "its time was up",  # in rounds that an earlier version closed
 }
 
+_SEEN = {"update": "its update has arrived"}
+
 
 def counted(count: int, thing: str) -> str:
     """Count of a thing, as in "1 round" and "2 rounds"."""
@@ -70,6 +72,8 @@ def line(event: events.Event) -> str | None:
         case events.IdentityShown():
             waits = " This site waits until the host has confirmed it." if event.waits else ""
             return f"{event.site}: six words to compare by phone: {event.phrase}.{waits}"
+        case events.PhaseChanged(phase="evaluating" | "finished" as phase):  # after the last round
+            return f"{event.site}: {PHASES[phase]}"
         case events.PhaseChanged():
             return f"{event.site}: round {event.round}: {PHASES[event.phase]}"
         case events.Prepared():
@@ -106,7 +110,7 @@ def line(event: events.Event) -> str | None:
         case events.UpdateRefused():
             return f"{event.site}: round {event.round}: refused: {sentence(event.code, event.params)}"
         case events.SiteSeen():
-            return f"{event.site}: {PHASES[event.phase] if event.phase else event.state}"
+            return f"{event.site}: {PHASES[event.phase] if event.phase else _SEEN.get(event.state, event.state)}"
         case events.RoundOpened():
             again = f" again (attempt {event.attempt}), as it had too few updates," if event.attempt > 1 else ""
             return f"round {event.round} opened{again} for {', '.join(event.sites)}"

@@ -77,7 +77,7 @@ def _lines(record: Record, base_model: str) -> Iterator[str]:
     trained = [entry for entry in record.entries if entry.update.report.kind == "train"]
     for entry in trained:
         notes = entry.evidence.training_notes or entry.update.report.notes
-        yield f"| {entry.plan.round} | {notes:,} | {entry.state} | {_by(entry, record)} |"
+        yield f"| {entry.plan.round} | {notes:,} | {_STATES.get(entry.state, entry.state)} | {_by(entry, record)} |"
     yield from ("", "## What this site's updates may reveal", "")
     for entry in trained:
         yield f"**Round {entry.plan.round}.** {verdict(entry.evidence.probes)}"
@@ -87,6 +87,9 @@ def _lines(record: Record, base_model: str) -> Iterator[str]:
         yield ""
     yield from ("## What was not measured", "")
     yield from (f"- {text}" for text in _NOT_MEASURED)
+
+
+_STATES = {"acknowledged": "received by the coordinator"}
 
 
 def _budget(record: Record) -> str:

@@ -84,7 +84,8 @@ SENTENCES: Final = {
     "join.replaced": "Another connection with the name {site} replaced this one. Run each site only once.",
     "join.version": "The site uses protocol version {site}, the coordinator {coordinator}. Use the same version of "
     "fedmed-desktop on both sides.",
-    "link.address": "{address} is not a coordinator's address. Give one such as wss://federation.example.org:8765.",
+    "link.address": "{address} is not a coordinator's address. Give one such as ws://127.0.0.1:8765 for this computer, "
+    "or wss://federation.example.org:8765.",
     "link.closed": "The coordinator at {address} closed the connection.",
     "link.crowded": "The coordinator at {address} has too many connections at the moment. This site keeps trying.",
     "link.intercepted": "Something stands between this site and the coordinator: the encryption key on the line is "
@@ -101,6 +102,8 @@ SENTENCES: Final = {
     "--public-address {host}; this site keeps trying.",
     "link.other_coordinator": "This is not the coordinator that the invitation is from: its fingerprint is {found}, "
     "and {expected} is expected. Nothing was sent. Ask the host by phone before you try again.",
+    "link.not_plain": "What answers at {address} is not a coordinator, or one that encrypts, as each does that serves "
+    "a network. Check the port, or ask the host for an invitation; this site keeps trying.",
     "link.unreachable": "The coordinator at {address} does not answer. Check that it is running; this site keeps "
     "trying.",
     "protocol.bad_chunk": "A piece of an adapter cannot be accepted: {reason}. The transfer starts again.",

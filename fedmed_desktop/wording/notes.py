@@ -64,8 +64,8 @@ SENTENCES: Final = {
     "base model that the adapter was made for.",
     "training.model_code": "The model in {path} comes with its own code, which is never run. Choose a model that the "
     "transformers library supports by itself.",
-    "training.model_not_cached": "The model {model} is neither a folder nor in this computer's cache. Download it once "
-    "with: hf download {model}",
+    "training.model_not_cached": "The model {model} is neither a folder nor in this computer's cache. Check the path; "
+    "or, if it is the id of a model, download it once with: hf download {model}",
     "training.model_unreadable": "The model in {path} cannot be loaded: {reason}. Choose the folder of a language "
     "model that this version supports, in Hugging Face's format.",
     "training.no_bitsandbytes": "A 4-bit base model needs the package bitsandbytes, which is not installed. Install "

@@ -40,8 +40,8 @@ VERDICTS: Final[dict[Light | None, str]] = {
 _MISSING: Final[dict[Missing, str]] = {
     "off": later("Not asked for."),
     "none_found": later("Your notes hold none that the check of notes would find."),
-    "too_few": later("Not measured: too few notes were trained on or held out."),
-    "no_time": later("Not measured: the time for it was too short."),
+    "too_few": later("Too few notes were trained on or held out."),
+    "no_time": later("The time for it was too short."),
 }
 
 
@@ -84,11 +84,9 @@ def update_alone(entry: Entry) -> str:
     report, plan = entry.update.report, entry.plan
     told = {"steps": written(report.steps), "notes": written(report.notes), "batch": plan.training.batch_size}
     if report.steps <= 1:
-        return tr(
-            "Not measured. It holds a single step, and from a single step published attacks can rebuild whole texts."
-        )
+        return tr("It holds a single step, and from a single step published attacks can rebuild whole texts.")
     text = tr(
-        "Not measured. It sums {steps} steps of {batch} passages from {notes} notes at rank {rank}; published attacks "
+        "It sums {steps} steps of {batch} passages from {notes} notes at rank {rank}; published attacks "
         "rebuild texts from a single step. More steps, more notes and a lower rank make it harder; nothing here proves "
         "that it cannot be done."
     )

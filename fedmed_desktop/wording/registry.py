@@ -22,6 +22,7 @@ SENTENCES: Final = {
     "here or when you start the coordinator.",
     "registry.no_coordinator": "No coordinator has run with the folder {path}. Check --data-dir; or start the "
     "coordinator with it first.",
+    "registry.not_joined": "{site} has not used its invitation yet. Do this once it has joined; --sites shows when.",
     "registry.other_file": "{path} is there already and is not an earlier invitation of {site} to this federation. "
     "Move it away, or choose another folder with --out.",
     "registry.unknown_site": "No site has the name {site}, and no fingerprint begins with it. --sites lists all of "

@@ -1640,6 +1640,10 @@
         <translation>Sie ist spätestens um {time} fertig.</translation>
     </message>
     <message>
+        <source>It holds a single step, and from a single step published attacks can rebuild whole texts.</source>
+        <translation>Er enthält nur einen einzigen Schritt, und aus einem Schritt stellen veröffentlichte Angriffe ganze Texte wieder her.</translation>
+    </message>
+    <message>
         <source>It is combined from the updates that have come: {count}.</source>
         <translation>Sie wird aus den eingetroffenen Beiträgen zusammengeführt: {count}.</translation>
     </message>
@@ -1686,6 +1690,10 @@
     <message>
         <source>It starts over.</source>
         <translation>Es beginnt von vorn.</translation>
+    </message>
+    <message>
+        <source>It sums {steps} steps of {batch} passages from {notes} notes at rank {rank}; published attacks rebuild texts from a single step. More steps, more notes and a lower rank make it harder; nothing here proves that it cannot be done.</source>
+        <translation>Er summiert {steps} Schritte mit je {batch} Passagen aus {notes} Texten bei Rang {rank}; veröffentlichte Angriffe stellen Texte aus einem einzelnen Schritt wieder her. Mehr Schritte, mehr Texte und ein niedrigerer Rang erschweren das; nichts hier beweist, dass es unmöglich ist.</translation>
     </message>
     <message>
         <source>It was begun but did not finish.</source>
@@ -2191,22 +2199,6 @@
     <message>
         <source>Not measured for this update. An adapter can reveal something about the notes that it was trained on.</source>
         <translation>Für diesen Beitrag nicht gemessen. Ein Adapter kann etwas über die Texte verraten, mit denen er trainiert wurde.</translation>
-    </message>
-    <message>
-        <source>Not measured. It holds a single step, and from a single step published attacks can rebuild whole texts.</source>
-        <translation>Nicht gemessen. Er enthält nur einen einzigen Schritt, und aus einem Schritt stellen veröffentlichte Angriffe ganze Texte wieder her.</translation>
-    </message>
-    <message>
-        <source>Not measured. It sums {steps} steps of {batch} passages from {notes} notes at rank {rank}; published attacks rebuild texts from a single step. More steps, more notes and a lower rank make it harder; nothing here proves that it cannot be done.</source>
-        <translation>Nicht gemessen. Er summiert {steps} Schritte mit je {batch} Passagen aus {notes} Texten bei Rang {rank}; veröffentlichte Angriffe stellen Texte aus einem einzelnen Schritt wieder her. Mehr Schritte, mehr Texte und ein niedrigerer Rang erschweren das; nichts hier beweist, dass es unmöglich ist.</translation>
-    </message>
-    <message>
-        <source>Not measured: the time for it was too short.</source>
-        <translation>Nicht gemessen: Die Zeit dafür war zu kurz.</translation>
-    </message>
-    <message>
-        <source>Not measured: too few notes were trained on or held out.</source>
-        <translation>Nicht gemessen: Es waren zu wenige Texte im Training, oder zu wenige wurden zurückgehalten.</translation>
     </message>
     <message>
         <source>Not read, because the other side could not be read.</source>
@@ -3643,6 +3635,10 @@
         <translation>Die Adapter der Standorte sind zusammengeführt.</translation>
     </message>
     <message>
+        <source>The time for it was too short.</source>
+        <translation>Die Zeit dafür war zu kurz.</translation>
+    </message>
+    <message>
         <source>The trained adapter is scored on example notes of {site}.</source>
         <translation>Der trainierte Adapter wird auf Beispieltexten von {site} bewertet.</translation>
     </message>
@@ -3904,6 +3900,10 @@
     <message>
         <source>Tokens/s</source>
         <translation>Tokens/s</translation>
+    </message>
+    <message>
+        <source>Too few notes were trained on or held out.</source>
+        <translation>Es waren zu wenige Texte im Training, oder zu wenige wurden zurückgehalten.</translation>
     </message>
     <message>
         <source>Too few sites sent an adapter in this round. Its host can resume it; there is nothing to do here.</source>
@@ -8391,6 +8391,10 @@
         <translation>Eine Verbindung zu {address} dauert {milliseconds}&#xa0;ms.</translation>
     </message>
     <message>
+        <source>A coordinator is running with {path}. Check a backup instead, which --backup makes while it runs; or stop it first.</source>
+        <translation>Mit {path} läuft gerade ein Koordinator. Prüfen Sie stattdessen eine Sicherung, die --backup auch im Betrieb anlegt, oder halten Sie ihn vorher an.</translation>
+    </message>
+    <message>
         <source>A note of {corpus} has no {what}, so the notes cannot be split by it. Choose another split.by.</source>
         <translation>Bei einem Text von {corpus} fehlt die Angabe „{what}“, deshalb lassen sich die Texte nicht danach aufteilen. Wählen Sie ein anderes split.by.</translation>
     </message>
@@ -9307,8 +9311,8 @@
         <translation>Die Schichten des Modells in {path} heißen in seinen Dateien anders als nach dem Laden, deshalb ist torch nötig, um darauf eine Föderation zu gründen. Installieren Sie fedmed-desktop[site] auf diesem Rechner, oder gründen Sie die Föderation auf einem, der es hat, und kopieren Sie den Ordner.</translation>
     </message>
     <message>
-        <source>The model {model} is neither a folder nor in this computer&apos;s cache. Download it once with: hf download {model}</source>
-        <translation>Das Modell {model} ist weder ein Ordner noch im Zwischenspeicher dieses Rechners. Laden Sie es einmal herunter mit: hf download {model}</translation>
+        <source>The model {model} is neither a folder nor in this computer&apos;s cache. Check the path; or, if it is the id of a model, download it once with: hf download {model}</source>
+        <translation>Das Modell {model} ist weder ein Ordner noch im Zwischenspeicher dieses Rechners. Prüfen Sie den Pfad; wenn es die Kennung eines Modells ist, laden Sie es einmal herunter mit: hf download {model}</translation>
     </message>
     <message>
         <source>The model&apos;s loss {moment} is not a number: training has diverged, here or at another site. Ask the coordinator&apos;s host for a smaller learning rate.</source>
@@ -9743,8 +9747,8 @@
         <translation>Unter {path} gibt es kein Experiment. Geben Sie eine TOML-Datei an; einige liegen in resources/experiments.</translation>
     </message>
     <message>
-        <source>There is no federation specification at {path}. Write one with --new-federation.</source>
-        <translation>Unter {path} gibt es keine Spezifikation einer Föderation. Schreiben Sie eine mit --new-federation.</translation>
+        <source>There is no federation specification at {path}. Check the path; the host writes the file with --new-federation.</source>
+        <translation>Unter {path} gibt es keine Spezifikation einer Föderation. Prüfen Sie den Pfad; der Betreiber schreibt die Datei mit --new-federation.</translation>
     </message>
     <message>
         <source>There is no file {path}. Check the path, and that the medium is plugged in.</source>
@@ -10019,6 +10023,10 @@
         <translation>Was unter {address} antwortet, ist kein Koordinator (HTTP {status}). Prüfen Sie die Adresse mit dem Betreiber; dieser Standort versucht es weiter.</translation>
     </message>
     <message>
+        <source>What answers at {address} is not a coordinator, or one that encrypts, as each does that serves a network. Check the port, or ask the host for an invitation; this site keeps trying.</source>
+        <translation>Was unter {address} antwortet, ist kein Koordinator oder einer, der verschlüsselt, wie es jeder tut, der ein Netz bedient. Prüfen Sie den Port, oder bitten Sie den Betreiber um eine Einladung; dieser Standort versucht es weiter.</translation>
+    </message>
+    <message>
         <source>What answers at {proxy} is not an HTTP proxy. Check the proxy&apos;s address.</source>
         <translation>Unter {proxy} antwortet etwas, aber es ist kein HTTP-Proxy. Prüfen Sie die Adresse des Proxys.</translation>
     </message>
@@ -10103,8 +10111,8 @@
         <translation>training.mention_weight ist nicht verwendbar: Der Tokenizer des Basismodells sagt nicht, für welche Zeichen ein Token steht, deshalb lassen sich die Anfänge von Nennungen nicht finden. Streichen Sie training.mention_weight, oder wählen Sie ein Basismodell mit einer tokenizer.json.</translation>
     </message>
     <message>
-        <source>{address} is not a coordinator&apos;s address. Give one such as wss://federation.example.org:8765.</source>
-        <translation>{address} ist nicht die Adresse eines Koordinators. Geben Sie eine an wie wss://federation.example.org:8765.</translation>
+        <source>{address} is not a coordinator&apos;s address. Give one such as ws://127.0.0.1:8765 for this computer, or wss://federation.example.org:8765.</source>
+        <translation>{address} ist keine Adresse eines Koordinators. Geben Sie eine an wie ws://127.0.0.1:8765 für diesen Rechner, oder wie wss://federation.example.org:8765.</translation>
     </message>
     <message>
         <source>{address} is on another computer, and a ws:// connection is not encrypted. Ask the host for an invitation, which has an encrypted address.</source>
@@ -10597,6 +10605,10 @@
     <message>
         <source>{site} has no {split} notes left ({sites} sites, seed {seed}). Ask for fewer sites or more notes, raise split.validation_share, lower split.ratio, or split by something else.</source>
         <translation>{site} hat keine Texte für „{split}“ mehr ({sites} Standorte, Seed {seed}). Verlangen Sie weniger Standorte oder mehr Texte, erhöhen Sie split.validation_share, senken Sie split.ratio, oder teilen Sie nach etwas anderem auf.</translation>
+    </message>
+    <message>
+        <source>{site} has not used its invitation yet. Do this once it has joined; --sites shows when.</source>
+        <translation>{site} hat die Einladung noch nicht benutzt. Tun Sie das, sobald der Standort beigetreten ist; --sites zeigt es an.</translation>
     </message>
     <message>
         <source>{site} is a host of this federation, not a site. To take part as a site, join with another data folder and a site&apos;s invitation.</source>

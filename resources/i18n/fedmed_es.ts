@@ -1640,6 +1640,10 @@
         <translation>Termina como muy tarde: {time}.</translation>
     </message>
     <message>
+        <source>It holds a single step, and from a single step published attacks can rebuild whole texts.</source>
+        <translation>Contiene un solo paso, y a partir de un solo paso los ataques publicados reconstruyen textos enteros.</translation>
+    </message>
+    <message>
         <source>It is combined from the updates that have come: {count}.</source>
         <translation>Se combina a partir de las actualizaciones recibidas: {count}.</translation>
     </message>
@@ -1686,6 +1690,10 @@
     <message>
         <source>It starts over.</source>
         <translation>Vuelve a empezar.</translation>
+    </message>
+    <message>
+        <source>It sums {steps} steps of {batch} passages from {notes} notes at rank {rank}; published attacks rebuild texts from a single step. More steps, more notes and a lower rank make it harder; nothing here proves that it cannot be done.</source>
+        <translation>Suma {steps} pasos de {batch} pasajes de {notes} notas con rango {rank}; los ataques publicados reconstruyen textos a partir de un solo paso. Más pasos, más notas y un rango más bajo lo hacen más difícil; nada de aquí demuestra que sea imposible.</translation>
     </message>
     <message>
         <source>It was begun but did not finish.</source>
@@ -2191,22 +2199,6 @@
     <message>
         <source>Not measured for this update. An adapter can reveal something about the notes that it was trained on.</source>
         <translation>No se midió en esta actualización. Un adaptador puede revelar algo sobre las notas con las que se entrenó.</translation>
-    </message>
-    <message>
-        <source>Not measured. It holds a single step, and from a single step published attacks can rebuild whole texts.</source>
-        <translation>Sin medir. Contiene un solo paso, y a partir de un solo paso los ataques publicados reconstruyen textos enteros.</translation>
-    </message>
-    <message>
-        <source>Not measured. It sums {steps} steps of {batch} passages from {notes} notes at rank {rank}; published attacks rebuild texts from a single step. More steps, more notes and a lower rank make it harder; nothing here proves that it cannot be done.</source>
-        <translation>Sin medir. Suma {steps} pasos de {batch} pasajes de {notes} notas con rango {rank}; los ataques publicados reconstruyen textos a partir de un solo paso. Más pasos, más notas y un rango más bajo lo hacen más difícil; nada de aquí demuestra que sea imposible.</translation>
-    </message>
-    <message>
-        <source>Not measured: the time for it was too short.</source>
-        <translation>Sin medir: el tiempo disponible era demasiado corto.</translation>
-    </message>
-    <message>
-        <source>Not measured: too few notes were trained on or held out.</source>
-        <translation>Sin medir: muy pocas notas de entrenamiento o reservadas.</translation>
     </message>
     <message>
         <source>Not read, because the other side could not be read.</source>
@@ -3643,6 +3635,10 @@
         <translation>Los adaptadores de los centros están combinados.</translation>
     </message>
     <message>
+        <source>The time for it was too short.</source>
+        <translation>El tiempo disponible era demasiado corto.</translation>
+    </message>
+    <message>
         <source>The trained adapter is scored on example notes of {site}.</source>
         <translation>El adaptador entrenado se puntúa con notas de ejemplo de {site}.</translation>
     </message>
@@ -3904,6 +3900,10 @@
     <message>
         <source>Tokens/s</source>
         <translation>Tokens/s</translation>
+    </message>
+    <message>
+        <source>Too few notes were trained on or held out.</source>
+        <translation>Muy pocas notas de entrenamiento o reservadas.</translation>
     </message>
     <message>
         <source>Too few sites sent an adapter in this round. Its host can resume it; there is nothing to do here.</source>
@@ -8391,6 +8391,10 @@
         <translation>Una conexión con {address} tarda {milliseconds} ms.</translation>
     </message>
     <message>
+        <source>A coordinator is running with {path}. Check a backup instead, which --backup makes while it runs; or stop it first.</source>
+        <translation>Un coordinador está en marcha con {path}. Compruebe en su lugar una copia de seguridad, que --backup crea mientras funciona; o deténgalo antes.</translation>
+    </message>
+    <message>
         <source>A note of {corpus} has no {what}, so the notes cannot be split by it. Choose another split.by.</source>
         <translation>Una nota de {corpus} no tiene {what}, así que las notas no se pueden dividir por ello. Elija otro split.by.</translation>
     </message>
@@ -9307,8 +9311,8 @@
         <translation>Las capas del modelo en {path} tienen en sus archivos nombres distintos de los que tienen una vez cargado, así que hace falta torch para crear una federación con él. Instale fedmed-desktop[site] en este ordenador, o cree la federación en uno que lo tenga y copie la carpeta.</translation>
     </message>
     <message>
-        <source>The model {model} is neither a folder nor in this computer&apos;s cache. Download it once with: hf download {model}</source>
-        <translation>El modelo {model} no es una carpeta ni está en la caché de este ordenador. Descárguelo una vez con: hf download {model}</translation>
+        <source>The model {model} is neither a folder nor in this computer&apos;s cache. Check the path; or, if it is the id of a model, download it once with: hf download {model}</source>
+        <translation>El modelo {model} no es una carpeta ni está en la caché de este equipo. Compruebe la ruta; o, si es el identificador de un modelo, descárguelo una vez con: hf download {model}</translation>
     </message>
     <message>
         <source>The model&apos;s loss {moment} is not a number: training has diverged, here or at another site. Ask the coordinator&apos;s host for a smaller learning rate.</source>
@@ -9743,8 +9747,8 @@
         <translation>No hay ningún experimento en {path}. Indique un archivo TOML; hay algunos en resources/experiments.</translation>
     </message>
     <message>
-        <source>There is no federation specification at {path}. Write one with --new-federation.</source>
-        <translation>No hay ninguna especificación de federación en {path}. Escriba una con --new-federation.</translation>
+        <source>There is no federation specification at {path}. Check the path; the host writes the file with --new-federation.</source>
+        <translation>No hay ninguna especificación de federación en {path}. Compruebe la ruta; el anfitrión crea el archivo con --new-federation.</translation>
     </message>
     <message>
         <source>There is no file {path}. Check the path, and that the medium is plugged in.</source>
@@ -10019,6 +10023,10 @@
         <translation>Lo que responde en {address} no es un coordinador (HTTP {status}). Compruebe la dirección con el anfitrión; este centro lo sigue intentando.</translation>
     </message>
     <message>
+        <source>What answers at {address} is not a coordinator, or one that encrypts, as each does that serves a network. Check the port, or ask the host for an invitation; this site keeps trying.</source>
+        <translation>Lo que responde en {address} no es un coordinador, o es uno que cifra, como todos los que atienden una red. Compruebe el puerto o pida una invitación al anfitrión; este centro sigue intentándolo.</translation>
+    </message>
+    <message>
         <source>What answers at {proxy} is not an HTTP proxy. Check the proxy&apos;s address.</source>
         <translation>Lo que responde en {proxy} no es un proxy HTTP. Compruebe la dirección del proxy.</translation>
     </message>
@@ -10103,8 +10111,8 @@
         <translation>training.mention_weight no se puede usar: el tokenizador del modelo base no dice qué caracteres representa un token, así que no se pueden encontrar los comienzos de las menciones. Quite training.mention_weight, o elija un modelo base con tokenizer.json.</translation>
     </message>
     <message>
-        <source>{address} is not a coordinator&apos;s address. Give one such as wss://federation.example.org:8765.</source>
-        <translation>{address} no es la dirección de un coordinador. Indique una como wss://federation.example.org:8765.</translation>
+        <source>{address} is not a coordinator&apos;s address. Give one such as ws://127.0.0.1:8765 for this computer, or wss://federation.example.org:8765.</source>
+        <translation>{address} no es la dirección de un coordinador. Indique una como ws://127.0.0.1:8765 para este equipo, o wss://federation.example.org:8765.</translation>
     </message>
     <message>
         <source>{address} is on another computer, and a ws:// connection is not encrypted. Ask the host for an invitation, which has an encrypted address.</source>
@@ -10597,6 +10605,10 @@
     <message>
         <source>{site} has no {split} notes left ({sites} sites, seed {seed}). Ask for fewer sites or more notes, raise split.validation_share, lower split.ratio, or split by something else.</source>
         <translation>A {site} no le quedan notas de {split} ({sites} centros, semilla {seed}). Pida menos centros o más notas, aumente split.validation_share, reduzca split.ratio, o divida por otra cosa.</translation>
+    </message>
+    <message>
+        <source>{site} has not used its invitation yet. Do this once it has joined; --sites shows when.</source>
+        <translation>{site} aún no ha usado su invitación. Hágalo cuando el centro se haya unido; --sites lo muestra.</translation>
     </message>
     <message>
         <source>{site} is a host of this federation, not a site. To take part as a site, join with another data folder and a site&apos;s invitation.</source>

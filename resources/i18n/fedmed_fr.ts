@@ -1640,6 +1640,10 @@
         <translation>Elle se termine à {time} au plus tard.</translation>
     </message>
     <message>
+        <source>It holds a single step, and from a single step published attacks can rebuild whole texts.</source>
+        <translation>Elle ne contient qu’un seul pas, et à partir d’un seul pas des attaques publiées reconstituent des textes entiers.</translation>
+    </message>
+    <message>
         <source>It is combined from the updates that have come: {count}.</source>
         <translation>Il est combiné à partir des mises à jour arrivées&#xa0;: {count}.</translation>
     </message>
@@ -1686,6 +1690,10 @@
     <message>
         <source>It starts over.</source>
         <translation>Tout recommence au début.</translation>
+    </message>
+    <message>
+        <source>It sums {steps} steps of {batch} passages from {notes} notes at rank {rank}; published attacks rebuild texts from a single step. More steps, more notes and a lower rank make it harder; nothing here proves that it cannot be done.</source>
+        <translation>Elle additionne {steps} pas de {batch} passages issus de {notes} notes au rang {rank}&#xa0;; les attaques publiées reconstituent des textes à partir d’un seul pas. Davantage de pas, davantage de notes et un rang plus bas rendent cela plus difficile&#xa0;; rien ici ne prouve que c’est impossible.</translation>
     </message>
     <message>
         <source>It was begun but did not finish.</source>
@@ -2191,22 +2199,6 @@
     <message>
         <source>Not measured for this update. An adapter can reveal something about the notes that it was trained on.</source>
         <translation>Non mesuré pour cette mise à jour. Un adaptateur peut révéler quelque chose des notes sur lesquelles il a été entraîné.</translation>
-    </message>
-    <message>
-        <source>Not measured. It holds a single step, and from a single step published attacks can rebuild whole texts.</source>
-        <translation>Non mesuré. Elle ne contient qu’un seul pas, et à partir d’un seul pas des attaques publiées reconstituent des textes entiers.</translation>
-    </message>
-    <message>
-        <source>Not measured. It sums {steps} steps of {batch} passages from {notes} notes at rank {rank}; published attacks rebuild texts from a single step. More steps, more notes and a lower rank make it harder; nothing here proves that it cannot be done.</source>
-        <translation>Non mesuré. Elle additionne {steps} pas de {batch} passages issus de {notes} notes au rang {rank}&#xa0;; les attaques publiées reconstituent des textes à partir d’un seul pas. Davantage de pas, davantage de notes et un rang plus bas rendent cela plus difficile&#xa0;; rien ici ne prouve que c’est impossible.</translation>
-    </message>
-    <message>
-        <source>Not measured: the time for it was too short.</source>
-        <translation>Non mesuré&#xa0;: le temps prévu était trop court.</translation>
-    </message>
-    <message>
-        <source>Not measured: too few notes were trained on or held out.</source>
-        <translation>Non mesuré&#xa0;: trop peu de notes ont servi à l’entraînement ou ont été mises de côté.</translation>
     </message>
     <message>
         <source>Not read, because the other side could not be read.</source>
@@ -3643,6 +3635,10 @@
         <translation>Les adaptateurs des sites sont combinés.</translation>
     </message>
     <message>
+        <source>The time for it was too short.</source>
+        <translation>Le temps prévu était trop court.</translation>
+    </message>
+    <message>
         <source>The trained adapter is scored on example notes of {site}.</source>
         <translation>L’adaptateur entraîné est évalué sur des notes d’exemple de {site}.</translation>
     </message>
@@ -3904,6 +3900,10 @@
     <message>
         <source>Tokens/s</source>
         <translation>Tokens/s</translation>
+    </message>
+    <message>
+        <source>Too few notes were trained on or held out.</source>
+        <translation>Trop peu de notes ont servi à l’entraînement ou ont été mises de côté.</translation>
     </message>
     <message>
         <source>Too few sites sent an adapter in this round. Its host can resume it; there is nothing to do here.</source>
@@ -8391,6 +8391,10 @@
         <translation>Une connexion à {address} est possible, en {milliseconds} ms.</translation>
     </message>
     <message>
+        <source>A coordinator is running with {path}. Check a backup instead, which --backup makes while it runs; or stop it first.</source>
+        <translation>Un coordinateur utilise {path} en ce moment. Vérifiez plutôt une sauvegarde, que --backup crée pendant qu’il tourne&#xa0;; ou arrêtez-le d’abord.</translation>
+    </message>
+    <message>
         <source>A note of {corpus} has no {what}, so the notes cannot be split by it. Choose another split.by.</source>
         <translation>Une note de {corpus} n’a pas de {what}&#xa0;; les notes ne peuvent donc pas être réparties ainsi. Choisissez un autre split.by.</translation>
     </message>
@@ -9307,8 +9311,8 @@
         <translation>Les couches du modèle dans {path} ont d’autres noms dans ses fichiers qu’une fois chargé&#xa0;; torch est donc nécessaire pour fonder une fédération dessus. Installez fedmed-desktop[site] sur cet ordinateur, ou fondez la fédération sur un ordinateur qui l’a et copiez le dossier.</translation>
     </message>
     <message>
-        <source>The model {model} is neither a folder nor in this computer&apos;s cache. Download it once with: hf download {model}</source>
-        <translation>Le modèle {model} n’est ni un dossier ni dans le cache de cet ordinateur. Téléchargez-le une fois avec&#xa0;: hf download {model}</translation>
+        <source>The model {model} is neither a folder nor in this computer&apos;s cache. Check the path; or, if it is the id of a model, download it once with: hf download {model}</source>
+        <translation>Le modèle {model} n’est ni un dossier ni dans le cache de cet ordinateur. Vérifiez le chemin&#xa0;; ou, s’il s’agit de l’identifiant d’un modèle, téléchargez-le une fois avec&#xa0;: hf download {model}</translation>
     </message>
     <message>
         <source>The model&apos;s loss {moment} is not a number: training has diverged, here or at another site. Ask the coordinator&apos;s host for a smaller learning rate.</source>
@@ -9743,8 +9747,8 @@
         <translation>Il n’y a pas d’expérience à l’emplacement {path}. Donnez un fichier TOML&#xa0;; il y en a dans resources/experiments.</translation>
     </message>
     <message>
-        <source>There is no federation specification at {path}. Write one with --new-federation.</source>
-        <translation>Il n’y a pas de spécification de fédération à l’emplacement {path}. Écrivez-en une avec --new-federation.</translation>
+        <source>There is no federation specification at {path}. Check the path; the host writes the file with --new-federation.</source>
+        <translation>Il n’y a pas de spécification de fédération à l’emplacement {path}. Vérifiez le chemin&#xa0;; l’organisateur crée le fichier avec --new-federation.</translation>
     </message>
     <message>
         <source>There is no file {path}. Check the path, and that the medium is plugged in.</source>
@@ -10019,6 +10023,10 @@
         <translation>Ce qui répond à {address} n’est pas un coordinateur (HTTP {status}). Vérifiez l’adresse avec l’organisateur&#xa0;; ce site continue d’essayer.</translation>
     </message>
     <message>
+        <source>What answers at {address} is not a coordinator, or one that encrypts, as each does that serves a network. Check the port, or ask the host for an invitation; this site keeps trying.</source>
+        <translation>Ce qui répond à {address} n’est pas un coordinateur, ou en est un qui chiffre, comme tous ceux qui servent un réseau. Vérifiez le port, ou demandez une invitation à l’organisateur&#xa0;; ce site continue d’essayer.</translation>
+    </message>
+    <message>
         <source>What answers at {proxy} is not an HTTP proxy. Check the proxy&apos;s address.</source>
         <translation>Ce qui répond à {proxy} n’est pas un proxy HTTP. Vérifiez l’adresse du proxy.</translation>
     </message>
@@ -10103,8 +10111,8 @@
         <translation>training.mention_weight n’est pas utilisable&#xa0;: le tokenizer du modèle de base ne dit pas quels caractères représente un token&#xa0;; le début des mentions ne peut donc pas être trouvé. Retirez training.mention_weight, ou choisissez un modèle de base avec un fichier tokenizer.json.</translation>
     </message>
     <message>
-        <source>{address} is not a coordinator&apos;s address. Give one such as wss://federation.example.org:8765.</source>
-        <translation>{address} n’est pas l’adresse d’un coordinateur. Donnez-en une telle que wss://federation.example.org:8765.</translation>
+        <source>{address} is not a coordinator&apos;s address. Give one such as ws://127.0.0.1:8765 for this computer, or wss://federation.example.org:8765.</source>
+        <translation>{address} n’est pas l’adresse d’un coordinateur. Indiquez une adresse comme ws://127.0.0.1:8765 pour cet ordinateur, ou wss://federation.example.org:8765.</translation>
     </message>
     <message>
         <source>{address} is on another computer, and a ws:// connection is not encrypted. Ask the host for an invitation, which has an encrypted address.</source>
@@ -10597,6 +10605,10 @@
     <message>
         <source>{site} has no {split} notes left ({sites} sites, seed {seed}). Ask for fewer sites or more notes, raise split.validation_share, lower split.ratio, or split by something else.</source>
         <translation>{site} n’a plus de notes «&#xa0;{split}&#xa0;» ({sites} sites, graine {seed}). Demandez moins de sites ou plus de notes, augmentez split.validation_share, baissez split.ratio, ou répartissez selon autre chose.</translation>
+    </message>
+    <message>
+        <source>{site} has not used its invitation yet. Do this once it has joined; --sites shows when.</source>
+        <translation>{site} n’a pas encore utilisé son invitation. Faites cela une fois le site inscrit&#xa0;; --sites le montre.</translation>
     </message>
     <message>
         <source>{site} is a host of this federation, not a site. To take part as a site, join with another data folder and a site&apos;s invitation.</source>

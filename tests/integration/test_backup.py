@@ -48,7 +48,11 @@ async def test_that_a_backup_of_a_running_coordinator_goes_on_to_the_same_end(
             assert await commanded("--backup", tmp_path / "backup", "--data-dir", tmp_path / "c") == 0
             assert await commanded("--backup", tmp_path / "backup.tar", "--data-dir", tmp_path / "c") == 0
             assert await commanded("--backup", tmp_path / "backup", "--data-dir", tmp_path / "c") == 2
-            assert await commanded("--verify-ledger", tmp_path / "c") == 2  # in use
+            assert await commanded("--verify-ledger", tmp_path / "c") == 2
+            assert "A coordinator is running with" in (said := capsys.readouterr()).err
+            assert (
+                f"in the folder {tmp_path / 'backup'} (" in said.out and f"in {tmp_path / 'backup.tar'} (" in said.out
+            )
         errands.cancel()
     assert not list((tmp_path / "c" / "errands").iterdir())
     assert main(["--verify-ledger", str(tmp_path / "backup")]) == 0

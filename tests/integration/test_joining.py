@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from fedmed_desktop import events
+from fedmed_desktop.cli.status import status_lines
 from fedmed_desktop.coordinator import CoordinatorServer, Host
 from fedmed_desktop.coordinator.certificate import own_certificate
 from fedmed_desktop.errors import UserFacingError
@@ -37,8 +38,9 @@ ONE = small_spec(rounds=1, sites=1, quorum=1)
 class Hosted:
     """A coordinator over TLS, and the host who invites."""
 
-    def __init__(self, folder: Path, host: Host, port: int, seen: list[events.Event]) -> None:
-        self.folder, self.host, self.port, self.seen = folder, host, port, seen
+    def __init__(self, folder: Path, host: Host, server: CoordinatorServer, seen: list[events.Event]) -> None:
+        self.folder, self.host, self.port, self.seen = folder, host, server.port, seen
+        self.server = server
         self.registry = Registry(folder / REGISTRY_FILE)  # as a command beside the coordinator has it
 
     def invite(self, name: str, valid: timedelta = timedelta(days=7), made: datetime | None = None) -> Invitation:
@@ -57,7 +59,7 @@ async def hosted(
     try:
         async with CoordinatorServer(host, "127.0.0.1", port, seen.append, tls=tls) as server:
             await host.start()
-            made = Hosted(folder, host, server.port, seen)
+            made = Hosted(folder, host, server, seen)
             try:
                 yield made
             finally:
@@ -185,6 +187,7 @@ async def test_a_site_waits_until_the_host_has_confirmed_it(tmp_path: Path, jobs
             await until(lambda: any(event.waits for event in all_of(seen, events.IdentityShown)))
             await until(lambda: any(event.waits for event in all_of(made.seen, events.IdentityShown)))
             assert not all_of(seen, events.Joined) and made.host.rounds.state.sites == []
+            assert "  A: waits for --confirm" in list(status_lines(made.server.status()))
             await asyncio.to_thread(made.registry.confirm, "A", datetime.now(UTC), "host")
             await asyncio.wait_for(task, PATIENCE)
 

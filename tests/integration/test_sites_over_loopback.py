@@ -75,6 +75,19 @@ async def test_that_a_site_keeps_trying_and_says_so_until_the_coordinator_is_the
             assert await asyncio.wait_for(task, PATIENCE)
 
 
+async def test_that_a_site_without_encryption_is_told_that_the_coordinator_encrypts(tmp_path: Path, jobs: Jobs) -> None:
+    async def hangs_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()  # as a server that expects TLS does
+        writer.close()
+
+    seen = list[events.Event]()
+    async with await asyncio.start_server(hangs_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with running(agent(tmp_path, "A", port, jobs, seen)):
+            await until(lambda: bool(lost(seen)))
+    assert lost(seen)[0].code == "link.not_plain"
+
+
 def lost(seen: list[events.Event]) -> list[events.ConnectionChanged]:
     return [event for event in all_of(seen, events.ConnectionChanged) if event.state == "lost"]
 

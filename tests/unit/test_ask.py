@@ -121,6 +121,23 @@ def test_that_a_second_person_is_asked_for_by_name_at_the_first_ones_account(
     assert (other.by, other.reason) == ("ann", "fine too")
 
 
+def test_that_where_nobody_can_answer_the_update_waits_and_the_terminal_says_so(
+    entry: Entry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+
+    async def ask() -> bool:
+        asked = asyncio.create_task(TerminalApprover(BufferedFace(LineFace()), "ws://127.0.0.1:1").decide(entry))
+        done, _ = await asyncio.wait([asked], timeout=0.3)
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+        return bool(done)
+
+    assert not asyncio.run(ask())
+    assert "Nobody can answer here: there is no terminal." in (said := capsys.readouterr().out)
+    assert "--approve-rule" in said
+
+
 def test_that_what_was_typed_before_the_question_is_no_answer(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = os.pipe()
     typed = os.fdopen(reader)

@@ -243,6 +243,16 @@ def test_that_the_commands_work_as_processes_of_their_own(data_dir: Path, runnin
     assert caught.value.code == "join.revoked"
 
 
+def test_that_who_has_not_joined_yet_cannot_be_confirmed_and_is_told_apart_from_a_stranger(
+    command: Command, running: Registry
+) -> None:
+    command("--invite", "Mercy General")
+    for flag in ("--confirm", "--rotate"):
+        status, _, said = command(flag, "Mercy General")
+        assert status == 2 and "Mercy General has not used its invitation yet. Do this once it has joined" in said
+        assert "No site has the name Nobody" in command(flag, "Nobody")[2]
+
+
 @pytest.mark.parametrize(("text", "expected"), [("30m", 1800), ("12h", 43200), ("7d", 604800), (" 2 W ", 1209600)])
 def test_that_a_duration_is_a_number_and_a_unit(text: str, expected: int) -> None:
     assert duration(text).total_seconds() == expected

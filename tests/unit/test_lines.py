@@ -32,6 +32,12 @@ def test_that_a_lost_connection_says_what_to_do_and_when_the_next_try_is() -> No
     assert text is not None and "does not answer" in text and "Next try in 4 s" in text
 
 
+def test_that_an_update_arrives_in_words_and_the_final_scoring_is_of_no_round() -> None:
+    assert line(events.SiteSeen(site="North", state="update")) == "North: its update has arrived"
+    assert line(events.PhaseChanged(site="North", round=4, phase="evaluating")) == "North: final scoring"
+    assert line(events.PhaseChanged(site="North", round=3, phase="training")) == "North: round 3: training"
+
+
 def test_that_a_peers_words_give_a_terminal_no_commands() -> None:
     told_so = {"code": "x\x1b[2J", "params": {"a": "\x1b]0;title\x07", "b": "Kö\u3000ln"}}
     text = line(events.UpdateRefused(site="North", round=1, update="0" * 64, **told_so))

@@ -121,6 +121,15 @@ def test_that_a_missing_key_and_a_damaged_file_are_told_apart(tmp_path: Path) ->
     assert caught.value.code == "spec.missing"
 
 
+def test_that_the_folder_of_a_specification_stands_for_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "federation.toml"
+    with pytest.raises(UserFacingError, match=r"spec\.missing") as caught:
+        load_spec(tmp_path)
+    assert str(path) in told(caught.value) and "Check the path" in told(caught.value)
+    path.write_text(dump_spec(small_spec()), encoding="utf-8")
+    assert load_spec(tmp_path) == load_spec(path)
+
+
 def test_that_a_fingerprint_is_64_hexadecimal_digits(tmp_path: Path) -> None:
     spec = small_spec()
     error = refused(tmp_path, changed(spec.base.fingerprint, "G" * 64))

@@ -18,11 +18,11 @@ from typing import Final
 from ...coordinator.auditing import decided
 from ...coordinator.certificate import given_certificate, own_addresses
 from ...coordinator.first_notes import public_notes
-from ...coordinator.founding import SPEC_FILE, found_federation, write_federation
+from ...coordinator.founding import found_federation, write_federation
 from ...coordinator.inviting import issue, open_registry
 from ...errors import UserFacingError
 from ...federation.names import site_name
-from ...federation.spec import SharedNote
+from ...federation.spec import SPEC_FILE, SharedNote
 from ...files import make_folder, write_durably
 from ...lora import load_adapter
 from ...lora.base_model import linears_in_files
