@@ -175,7 +175,7 @@ class Registry:
         Raises UserFacingError unless there is exactly one.
         """
         with self._read() as roll:
-            return roll.find(site)
+            return _found(roll, site, datetime.now(UTC))
 
     def role_of(self, who: str, now: datetime) -> Role | None:
         """Role of a member, given as `find` takes it, or of an invitation's name; None for nobody that is known."""
@@ -263,13 +263,7 @@ class Registry:
         return self.find(name)
 
     def _present(self, site: str, now: datetime) -> Member:
-        roll = self._now()
-        try:
-            member = roll.find(site)
-        except UserFacingError:
-            if invitation := _invited(roll, site, now):
-                raise UserFacingError("registry.not_joined", site=invitation.site) from None
-            raise
+        member = _found(self._now(), site, now)
         if member.state == "revoked":
             raise UserFacingError("registry.is_revoked", site=member.name)
         return member
@@ -290,3 +284,13 @@ class Registry:
 def _invited(roll: Roll, site: str, now: datetime) -> OpenInvitation | None:
     """The invitation of that name that can still be used."""
     return next((one for one in reversed(roll.invitations(now)) if alike(one.site) == alike(site)), None)
+
+
+def _found(roll: Roll, site: str, now: datetime) -> Member:
+    """The member; raises UserFacingError("registry.not_joined") for one that is invited only."""
+    try:
+        return roll.find(site)
+    except UserFacingError:
+        if invitation := _invited(roll, site, now):
+            raise UserFacingError("registry.not_joined", site=invitation.site) from None
+        raise
