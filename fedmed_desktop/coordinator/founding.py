@@ -14,7 +14,7 @@ from ..federation import FederationSpec, dump_spec
 from ..federation.methods import METHODS, usual
 from ..federation.methods.method import Setting
 from ..federation.plan import TrainingSettings
-from ..federation.spec import SPEC_FILE, LoraSettings, checked_spec
+from ..federation.spec import SPEC_FILE, LoraSettings, checked_spec, spec_file
 from ..files import make_folder, write_durably
 from ..lora import Adapter
 from ..lora.base_model import fingerprint, linears_in_files, weight_count
@@ -115,7 +115,7 @@ def write_federation(spec: FederationSpec, adapter: Adapter, folder: Path) -> Pa
 
 def initial_blob_file(spec_path: Path, spec: FederationSpec) -> Path:
     """Path of the first adapter: beside the specification, named by its hash."""
-    return spec_path.parent / f"{spec.base.initial}.safetensors"
+    return spec_file(spec_path).parent / f"{spec.base.initial}.safetensors"
 
 
 def adopt_initial(spec_path: Path, spec: FederationSpec, data_dir: Path) -> None:

@@ -322,10 +322,16 @@ class FederationSpec(Frozen):
         return int.from_bytes(digest[:8], "big")
 
 
+def spec_file(path: Path) -> Path:
+    """The file that is meant: of a federation's folder, the specification in it."""
+    with contextlib.suppress(OSError):  # reading it says what is wrong
+        return path / SPEC_FILE if path.is_dir() else path
+    return path
+
+
 def load_spec(path: Path) -> FederationSpec:
     """Reads a TOML specification, or the one in a folder. Raises UserFacingError with the file, and a wrong key."""
-    with contextlib.suppress(OSError):  # reading it says what is wrong
-        path = path / SPEC_FILE if path.is_dir() else path
+    path = spec_file(path)
     return checked_spec(read_toml(path, "spec.missing", "spec.unreadable"), path.name)
 
 

@@ -393,7 +393,7 @@ def test_that_a_coordinator_does_not_start_without_what_its_round_begins_with(
 def test_that_a_damaged_first_adapter_is_taken_again_from_beside_the_specification(tmp_path: Path) -> None:
     path = write_federation(TWO, INITIAL, tmp_path / "spec")
     blobs = BlobStore(tmp_path / "data" / "blobs")
-    adopt_initial(path, TWO, tmp_path / "data")
+    adopt_initial(path.parent, TWO, tmp_path / "data")  # the folder stands for the file in it
     flip(blobs.path(INITIAL.sha256))
     adopt_initial(path, TWO, tmp_path / "data")
     assert blobs.read(INITIAL.sha256) == INITIAL.to_blob()
