@@ -24,6 +24,7 @@ _SAYS: Final = {
     "--bundle-in {file} --bundle-out ANSWER; then here --import-update with that answer, and --export-round once more.",
     "waiting": "It says that {site} waits until you have compared six words and said --confirm.",
     "asked": "It asks {site} for its part of round {round}, with the adapter to start from.",
+    "to_score": "It asks {site} to score the final adapter, which comes with it.",
     "finished": "It tells {site} that the federation has finished, with the final adapter.",
     "rests": "It tells {site} that round {round} goes on without it.",
     "wait": "There is nothing to be done for {site} just now: round {round} is not open. Export once more when it is.",
@@ -105,10 +106,11 @@ def _imported(found: Imported, data_dir: Path) -> list[str]:
 
 
 def _line(site: str, answer: Answer) -> str:
+    what = "the final scoring" if answer.final else f"round {answer.round}"
     match answer.outcome:
         case "counted":
-            return f"The update of {site} for round {answer.round} counts. Its receipt goes with the next export."
+            return f"The update of {site} for {what} counts. Its receipt goes with the next export."
         case "declined":
-            return f"{site} sends nothing for round {answer.round} ({answer.code})."
+            return f"{site} sends nothing for {what} ({answer.code})."
         case "refused":
-            return f"The update of {site} for round {answer.round} was refused. {sentence(answer.code, answer.params)}"
+            return f"The update of {site} for {what} was refused. {sentence(answer.code, answer.params)}"

@@ -58,16 +58,17 @@ from .session import SiteSession
 _NOTHING: Final = "0" * 64
 _ANSWERS: Final = "carried"  # folder with what each site is still to be told
 
-Said = Literal["invited", "waiting", "asked", "finished", "rests", "wait"]
+Said = Literal["invited", "waiting", "asked", "to_score", "finished", "rests", "wait"]
 
 
 class Answer(BaseModel):
-    """Outcome of one update or decline that was carried here."""
+    """Outcome of one update or decline that was carried here; `final`: of the scores after the last round."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     outcome: Literal["counted", "refused", "declined"]
     round: int
+    final: bool = False
     code: str = ""
     params: dict[str, str | int | float] = {}
 
@@ -182,7 +183,8 @@ class Carrying:
         await asyncio.to_thread(self._save, member, answers)
         await host.combining.caught_up()
         declines = [message for message in said if isinstance(message, Decline)]
-        return Imported(member.name, False, tuple(map(_answer, [*answers, *declines])))
+        told = tuple(_answer(message, host.spec.rounds) for message in [*answers, *declines])
+        return Imported(member.name, False, told)
 
     # -- what a site is still to be told -------------------------------------------------------------------------------
 
@@ -257,8 +259,8 @@ def _gist(said: list[Message]) -> Said:
     match said[-1]:
         case Waiting():
             return "waiting"
-        case Ask():
-            return "asked"
+        case Ask(plan=plan):
+            return "to_score" if plan.kind == "evaluate" else "asked"
         case Finished():
             return "finished"
         case NotAsked():
@@ -266,14 +268,15 @@ def _gist(said: list[Message]) -> Said:
     return "wait"
 
 
-def _answer(message: Receipt | Refused | Decline) -> Answer:
+def _answer(message: Receipt | Refused | Decline, rounds: int) -> Answer:
+    final = message.round > rounds
     match message:
         case Receipt(round=number):
-            return Answer(outcome="counted", round=number)
+            return Answer(outcome="counted", round=number, final=final)
         case Refused(round=number, code=code, params=params):
-            return Answer(outcome="refused", round=number, code=code, params=dict(params))
+            return Answer(outcome="refused", round=number, final=final, code=code, params=dict(params))
         case Decline(round=number, code=code):
-            return Answer(outcome="declined", round=number, code=code)
+            return Answer(outcome="declined", round=number, final=final, code=code)
 
 
 def _entry(action: Literal["exported", "imported"], site: str, number: int, head: bytes, by: str) -> AuditEntry:

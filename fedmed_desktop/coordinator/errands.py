@@ -155,7 +155,9 @@ def hand_over(data_dir: Path, errand: Errand, given: Path | None, fetch: Callabl
         partial.rename(order)
         done = _Done.model_validate_json(_waited_for(order).read_bytes())
         if done.code:
-            raise UserFacingError(done.code, retryable=done.retryable, **done.params)
+            copied = str(order.with_suffix(".in"))
+            params = {name: str(given) if value == copied else value for name, value in done.params.items()}
+            raise UserFacingError(done.code, retryable=done.retryable, **params)
         fetch(order.with_suffix(".out"))
         return done.result
     except OSError as error:
