@@ -46,8 +46,14 @@ class Parser(argparse.ArgumentParser):
             self.error(_unknown(unknown[0], self._option_string_actions))
         found, rest = self.parse_known_args(given, namespace)
         if rest:
-            self.error(f"{rest[0]!r} is one word too many; what holds blanks needs quotation marks around it")
+            self.error(self._too_many(rest[0]))
         return found
+
+    def _too_many(self, word: str) -> str:
+        ways = [flag for flag in ("--invitation", "--join") if flag in self._option_string_actions]
+        if ways and (word.startswith("fedmed:") or word.endswith(".fedmed")):
+            return f"an invitation comes after {ways[0]}"
+        return f"{word!r} is one word too many; what holds blanks needs quotation marks around it"
 
     def error(self, message: str) -> NoReturn:
         """Leaves with the sentence and where the options are listed."""

@@ -45,6 +45,8 @@ def test_that_a_misspelt_option_is_one_sentence_in_every_mode(flag: str, capsys:
             ("--invite", "Mercy", "General", "--data-dir", "d"),
             "'General' is one word too many; what holds blanks needs",
         ),
+        (("Mercy.fedmed",), "fedmed-desktop: an invitation comes after --join."),
+        (("--check", "fedmed:aeaf"), "an invitation comes after --invitation."),
         (("--fit", "--model", "m", "--notes", "n"), "one of these is needed: --data-dir --federation."),
         (("--coordinator", "--score-with", "m"), "--score-with needs 2 values after it."),
         (("--coordinator", "--port", "web"), "--port: 'web' must be a whole number, from 0 to 65535."),
