@@ -136,8 +136,8 @@ def _recall(light: Light | None, probes: Probes) -> tuple[str, str]:
         "red": tr("A long passage of your notes came out word for word that did not before this round."),
     }
     numbers = tr(
-        "At most {beyond} word parts in a row beyond the model without this round; on held-out notes {usual}. {run} or "
-        "more came out of {share:.0%} of {trained} notes, {low:.0%} to {high:.0%}."
+        "Word parts in a row, beyond the model without this round: at most {beyond}; on held-out notes {usual}. In "
+        "{share:.0%} of {trained} notes ({low:.0%} to {high:.0%}) there were {run} or more."
     )
     return words[light or "green"], numbers.format(
         beyond=found.beyond,

@@ -726,10 +726,6 @@
         <translation>Höchstens 80 Zeichen.</translation>
     </message>
     <message>
-        <source>At most {beyond} word parts in a row beyond the model without this round; on held-out notes {usual}. {run} or more came out of {share:.0%} of {trained} notes, {low:.0%} to {high:.0%}.</source>
-        <translation>Höchstens {beyond} Wortteile hintereinander mehr als beim Modell ohne diese Runde; bei zurückgehaltenen Texten {usual}. {run} oder mehr wurden bei {share:.0%} von {trained} Texten ausgegeben, {low:.0%} bis {high:.0%}.</translation>
-    </message>
-    <message>
         <source>Audit record of {owner}</source>
         <translation>Audit-Protokoll von {owner}</translation>
     </message>
@@ -4288,6 +4284,10 @@
     <message>
         <source>Word pairs shared</source>
         <translation>Gleiche Wortpaare</translation>
+    </message>
+    <message>
+        <source>Word parts in a row, beyond the model without this round: at most {beyond}; on held-out notes {usual}. In {share:.0%} of {trained} notes ({low:.0%} to {high:.0%}) there were {run} or more.</source>
+        <translation>Wortteile hintereinander, mehr als beim Modell ohne diese Runde: höchstens {beyond}; bei zurückgehaltenen Texten {usual}. In {share:.0%} von {trained} Texten ({low:.0%} bis {high:.0%}) waren es {run} oder mehr.</translation>
     </message>
     <message>
         <source>Words of your own, separated by commas. Each site says which of its types is which of these.</source>

@@ -726,10 +726,6 @@
         <translation>Como máximo 80 letras.</translation>
     </message>
     <message>
-        <source>At most {beyond} word parts in a row beyond the model without this round; on held-out notes {usual}. {run} or more came out of {share:.0%} of {trained} notes, {low:.0%} to {high:.0%}.</source>
-        <translation>Como máximo {beyond} fragmentos de palabra seguidos más que el modelo sin esta ronda; en notas reservadas, {usual}. {run} o más salieron del {share:.0%} de {trained} notas, de {low:.0%} a {high:.0%}.</translation>
-    </message>
-    <message>
         <source>Audit record of {owner}</source>
         <translation>Registro de auditoría de {owner}</translation>
     </message>
@@ -4288,6 +4284,10 @@
     <message>
         <source>Word pairs shared</source>
         <translation>Pares de palabras en común</translation>
+    </message>
+    <message>
+        <source>Word parts in a row, beyond the model without this round: at most {beyond}; on held-out notes {usual}. In {share:.0%} of {trained} notes ({low:.0%} to {high:.0%}) there were {run} or more.</source>
+        <translation>Fragmentos de palabra seguidos, más que el modelo sin esta ronda: como máximo {beyond}; en notas reservadas, {usual}. En el {share:.0%} de {trained} notas (de {low:.0%} a {high:.0%}) hubo {run} o más.</translation>
     </message>
     <message>
         <source>Words of your own, separated by commas. Each site says which of its types is which of these.</source>

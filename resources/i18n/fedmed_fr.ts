@@ -726,10 +726,6 @@
         <translation>80 caractères au plus.</translation>
     </message>
     <message>
-        <source>At most {beyond} word parts in a row beyond the model without this round; on held-out notes {usual}. {run} or more came out of {share:.0%} of {trained} notes, {low:.0%} to {high:.0%}.</source>
-        <translation>Au plus {beyond} morceaux de mots d’affilée de plus que le modèle sans ce tour&#xa0;; sur des notes mises de côté&#xa0;: {usual}. {run} ou plus sont ressortis de {share:.0%} des {trained} notes, de {low:.0%} à {high:.0%}.</translation>
-    </message>
-    <message>
         <source>Audit record of {owner}</source>
         <translation>Registre d’audit de {owner}</translation>
     </message>
@@ -4288,6 +4284,10 @@
     <message>
         <source>Word pairs shared</source>
         <translation>Paires communes</translation>
+    </message>
+    <message>
+        <source>Word parts in a row, beyond the model without this round: at most {beyond}; on held-out notes {usual}. In {share:.0%} of {trained} notes ({low:.0%} to {high:.0%}) there were {run} or more.</source>
+        <translation>Morceaux de mots d’affilée, de plus que le modèle sans ce tour&#xa0;: au plus {beyond}&#xa0;; sur des notes mises de côté&#xa0;: {usual}. Dans {share:.0%} des {trained} notes (de {low:.0%} à {high:.0%}), il y en avait {run} ou plus.</translation>
     </message>
     <message>
         <source>Words of your own, separated by commas. Each site says which of its types is which of these.</source>
