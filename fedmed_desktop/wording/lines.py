@@ -96,10 +96,10 @@ def line(event: events.Event) -> str | None:
         case events.DecisionRecorded():
             because = f": {event.reason}" if event.reason else ""
             under = f" (policy: {event.rule})" if event.rule else ""
-            decision, second = event.decision, ""
+            decision, second, by = event.decision, "", "the program" if event.by == "agent" else event.by
             if decision == "first_approved":
                 decision, second = "approved", ", waits for a second person"
-            return f"{event.site}: round {event.round}: {decision} by {event.by}{second}{under}{because}"
+            return f"{event.site}: round {event.round}: {decision} by {by}{second}{under}{because}"
         case events.PolicySaid(opens=datetime() as opens):
             there = clock(opens)
             return f"{event.site}: round {event.round}: approved; your hospital's policy (hours) lets it leave {there}."

@@ -38,6 +38,12 @@ def test_that_an_update_arrives_in_words_and_the_final_scoring_is_of_no_round() 
     assert line(events.PhaseChanged(site="North", round=3, phase="training")) == "North: round 3: training"
 
 
+@pytest.mark.parametrize(("by", "told_by"), [("agent", "the program"), ("ann", "ann"), ("rule", "rule")])
+def test_that_the_program_itself_is_called_so(by: str, told_by: str) -> None:
+    done = events.DecisionRecorded(site="North", round=1, update="0" * 64, decision="released", by=by, reason="")
+    assert line(done) == f"North: round 1: released by {told_by}"
+
+
 def test_that_a_peers_words_give_a_terminal_no_commands() -> None:
     told_so = {"code": "x\x1b[2J", "params": {"a": "\x1b]0;title\x07", "b": "Kö\u3000ln"}}
     text = line(events.UpdateRefused(site="North", round=1, update="0" * 64, **told_so))
