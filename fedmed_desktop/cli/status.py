@@ -19,6 +19,10 @@ _FINDINGS = {
     "clipped": "shortened to the bound",
     "not_chosen": "not combined",
 }
+_PAUSED = {
+    "quorum": "too few updates came; start the coordinator again with --resume to ask the sites once more",
+    "host": "a host has paused it, and can resume it from the desktop; so does a start with --resume",
+}
 
 
 def print_status(host: str, port: int, as_json: bool) -> None:
@@ -66,6 +70,8 @@ def status_lines(status: dict[str, Any]) -> Iterator[str]:
     yield f"{status['name']}: {status['phase']}, round {status['round']} of {status['rounds']}"
     if status["params"]:
         yield f"  {sentence(status['reason'], status['params'])}"
+    elif status["phase"] == "paused":
+        yield f"  {_PAUSED['quorum' if status.get('reason') == 'quorum' else 'host']}"
     for site, state in status["sites"].items():
         words = [word for word in ("connected", "sent", "awaits_approval", "declined") if state[word]]
         words += [f"no progress for {_minutes_since(since)}"] if (since := state.get("quiet_since")) else []

@@ -28,3 +28,12 @@ def test_that_status_tells_both_ways_beside_the_model() -> None:
         "sent 168.0 MB, 1.05 % of the full model"
     )
     assert len(list(status_lines(status))) == 1, "of an older coordinator"
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"), [("quorum", "too few updates came; start"), ("host", "a host has paused")]
+)
+def test_that_status_says_why_a_federation_is_paused_and_what_lets_it_go_on(reason: str, words: str) -> None:
+    status = {"name": "Sepsis", "phase": "paused", "round": 1, "rounds": 3, "params": {}, "sites": {}, "last": None}
+    first, why = status_lines(status | {"reason": reason})
+    assert first == "Sepsis: paused, round 1 of 3" and words in why and "--resume" in why
