@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=PATH",
-        help="measure every last model on these notes too, of a hospital that took no part (any format)",
+        help="measure each final model on these notes too, of a hospital that took no part (any format)",
     )
     parser.add_argument(
         "--engine", choices=("local", "ray"), default="local", help="train here, or as Ray tasks (default local)"

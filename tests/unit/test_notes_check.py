@@ -164,6 +164,17 @@ def test_that_notes_without_a_label_for_any_task_are_no_use(tmp_path: Path) -> N
         check_notes(tmp_path / "n.jsonl", wanted=Wishes(), types_map={"Chemical": "medicine"})
 
 
+def test_that_notes_whose_types_training_would_refuse_cannot_be_used_yet(tmp_path: Path) -> None:
+    """Rows in which nothing was found are labelled too, so that there is a task; training refuses the types anyway."""
+    lines = [row("a", "Aspirin for pain.", ("Aspirin", "Chemical")), row("b", "Nothing.", tasks=["entities"])]
+    check = checked(tmp_path / "n.jsonl", "\n".join(lines), wanted=Wishes()).check
+    assert check.federation and check.federation.tasks["entities"] == 1
+    assert codes(check)["clinical.types_unknown"] == "wrong" and not check.usable
+    other = row("c", "Aspirin for pain.", codes=["I10"])  # of another task, without a mention
+    check = checked(tmp_path / "m.jsonl", other, wanted=Wishes(tasks=("entities", "codes"))).check
+    assert codes(check)["clinical.types_unknown"] == "warning"
+
+
 def test_that_relations_count_where_a_modifier_is_linked_to_a_type(tmp_path: Path) -> None:
     wanted = Wishes(tasks=("relations",), types=("drug",), modifiers=("dosage",))
     link = [{"head": "T1", "tail": "T0", "type": "MODIFY"}]

@@ -59,7 +59,9 @@ def _of_federation(worth: ForFederation, notes: int, unknown: UserFacingError | 
         yield _wrong("notes_check.no_task", name=worth.name, tasks=", ".join(worth.tasks))
     if unknown is not None and {"entities", "relations"} & worth.tasks.keys():
         params = {name: value for name, value in unknown.params.items() if isinstance(value, str | int)}
-        yield Point(level="wrong" if none else "warning", code=unknown.code, params=params)
+        # Without a single mention a site takes part in other tasks; training refuses mentions that it cannot place.
+        refused = none or unknown.params["found"] != "none"
+        yield Point(level="wrong" if refused else "warning", code=unknown.code, params=params)
     elif worth.missing_types and worth.tasks.get("entities"):
         yield _warning("notes_check.types_missing", types=", ".join(worth.missing_types))
     for task, count in worth.tasks.items():
