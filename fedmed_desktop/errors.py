@@ -69,10 +69,10 @@ def disk_fault(error: OSError, path: os.PathLike[str]) -> UserFacingError:
     return UserFacingError("storage.fault", path=str(path), reason=reason_of(error))
 
 
-def cannot_listen(error: OSError, address: str, port: int) -> UserFacingError:
+def cannot_listen(error: OSError, address: str, port: int, option: str = "--port") -> UserFacingError:
     """Error of a socket that cannot be opened: the port is taken, or the address is none of this computer's."""
     if error.errno == errno.EADDRINUSE:
-        return UserFacingError("coordinator.port", address=address, port=port)
+        return UserFacingError("coordinator.port", address=address, port=port, option=option)
     reason = reason_of(error).rpartition(": ")[2]  # asyncio says the address once more before it
     return UserFacingError("coordinator.address", address=address, port=port, reason=reason)
 

@@ -144,7 +144,7 @@ def serving(metrics: Metrics, address: str, port: int) -> Iterator[int]:
     try:
         server, thread = start_http_server(port, address, metrics.registry)
     except OSError as error:
-        raise cannot_listen(error, address, port) from error
+        raise cannot_listen(error, address, port, "--metrics") from error
     server.RequestHandlerClass = _Answer
     try:
         yield server.server_port

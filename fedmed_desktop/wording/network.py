@@ -38,7 +38,7 @@ SENTENCES: Final = {
     "{found}, expected {expected}). Give the model folder that the federation was made with.",
     "coordinator.address": "Nothing can listen on port {port} of {address} here: {reason}. Give an address of this "
     "computer (0.0.0.0 for all of them), and a port from 1024 on.",
-    "coordinator.port": "Port {port} on {address} is already used by another program. Choose another --port.",
+    "coordinator.port": "Port {port} on {address} is already used by another program. Choose another with {option}.",
     "coordinator.scorer_unused": "{method} does not need the coordinator to measure updates. Leave out --score-with, "
     'or set measured_by = "coordinator" if the method has it.',
     "coordinator.update_gone": "The update that the round waits for is no longer at the site either. Copy the file "

@@ -8747,8 +8747,8 @@
         <translation>Port {port} wird von einem anderen Programm auf diesem Rechner benutzt. Wählen Sie einen anderen, etwa {free}.</translation>
     </message>
     <message>
-        <source>Port {port} on {address} is already used by another program. Choose another --port.</source>
-        <translation>Port {port} auf {address} wird schon von einem anderen Programm verwendet. Wählen Sie einen anderen --port.</translation>
+        <source>Port {port} on {address} is already used by another program. Choose another with {option}.</source>
+        <translation>Port {port} auf {address} wird schon von einem anderen Programm verwendet. Wählen Sie mit {option} einen anderen.</translation>
     </message>
     <message>
         <source>PySide6 {qt} crashes Python {python} within minutes, because it frees None. Install an earlier one: python -m pip install &quot;PySide6-Essentials&lt;6.12&quot;</source>

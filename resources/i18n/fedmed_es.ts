@@ -8747,8 +8747,8 @@
         <translation>El puerto {port} lo usa otro programa de este ordenador. Elija otro, como {free}.</translation>
     </message>
     <message>
-        <source>Port {port} on {address} is already used by another program. Choose another --port.</source>
-        <translation>El puerto {port} de {address} ya lo usa otro programa. Elija otro --port.</translation>
+        <source>Port {port} on {address} is already used by another program. Choose another with {option}.</source>
+        <translation>El puerto {port} de {address} ya lo usa otro programa. Elija otro con {option}.</translation>
     </message>
     <message>
         <source>PySide6 {qt} crashes Python {python} within minutes, because it frees None. Install an earlier one: python -m pip install &quot;PySide6-Essentials&lt;6.12&quot;</source>

@@ -8747,8 +8747,8 @@
         <translation>Le port {port} est utilisé par un autre programme de cet ordinateur. Choisissez-en un autre, par exemple {free}.</translation>
     </message>
     <message>
-        <source>Port {port} on {address} is already used by another program. Choose another --port.</source>
-        <translation>Le port {port} de {address} est déjà utilisé par un autre programme. Choisissez un autre --port.</translation>
+        <source>Port {port} on {address} is already used by another program. Choose another with {option}.</source>
+        <translation>Le port {port} de {address} est déjà utilisé par un autre programme. Choisissez-en un autre avec {option}.</translation>
     </message>
     <message>
         <source>PySide6 {qt} crashes Python {python} within minutes, because it frees None. Install an earlier one: python -m pip install &quot;PySide6-Essentials&lt;6.12&quot;</source>

@@ -157,10 +157,11 @@ def test_that_a_port_in_use_is_said_with_the_option_that_mends_it(
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = str(other.getsockname()[1])
-        status, said = run(
-            capsys, "--coordinator", "--config", federation, "--data-dir", tmp_path / "data", "--port", port
-        )
-    assert status == 2 and port in said and "--port" in said
+        serve = ("--coordinator", "--config", federation, "--data-dir", tmp_path / "data", "--port")
+        status, said = run(capsys, *serve, port)
+        assert status == 2 and port in said and "Choose another with --port" in said
+        status, said = run(capsys, *serve, "0", "--metrics", f"127.0.0.1:{port}")
+        assert status == 2 and port in said and "Choose another with --metrics" in said
 
 
 def test_that_asking_an_absent_coordinator_for_its_status_is_answered_in_words(
