@@ -47,7 +47,8 @@ def test_that_a_mode_gets_the_other_arguments_and_gives_the_status(
 def test_that_a_users_mistake_is_one_sentence(mode: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([mode, "err"]) == 2
     assert capsys.readouterr().err == (
-        "fedmed-desktop: There is no federation specification at x.toml. Write one with --new-federation.\n"
+        "fedmed-desktop: There is no federation specification at x.toml. Check the path; "
+        "the host writes the file with --new-federation.\n"
     )
 
 
