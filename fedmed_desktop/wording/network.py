@@ -84,8 +84,8 @@ SENTENCES: Final = {
     "join.replaced": "Another connection with the name {site} replaced this one. Run each site only once.",
     "join.version": "The site uses protocol version {site}, the coordinator {coordinator}. Use the same version of "
     "fedmed-desktop on both sides.",
-    "link.address": "{address} is not a coordinator's address. Give one such as ws://127.0.0.1:8765 for this computer, "
-    "or wss://federation.example.org:8765.",
+    "link.address": "{address} is not a coordinator's address. Give one such as wss://federation.example.org:8765, or "
+    "ws://127.0.0.1:8765 on this computer.",
     "link.closed": "The coordinator at {address} closed the connection.",
     "link.crowded": "The coordinator at {address} has too many connections at the moment. This site keeps trying.",
     "link.intercepted": "Something stands between this site and the coordinator: the encryption key on the line is "

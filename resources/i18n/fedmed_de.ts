@@ -10111,8 +10111,8 @@
         <translation>training.mention_weight ist nicht verwendbar: Der Tokenizer des Basismodells sagt nicht, für welche Zeichen ein Token steht, deshalb lassen sich die Anfänge von Nennungen nicht finden. Streichen Sie training.mention_weight, oder wählen Sie ein Basismodell mit einer tokenizer.json.</translation>
     </message>
     <message>
-        <source>{address} is not a coordinator&apos;s address. Give one such as ws://127.0.0.1:8765 for this computer, or wss://federation.example.org:8765.</source>
-        <translation>{address} ist keine Adresse eines Koordinators. Geben Sie eine an wie ws://127.0.0.1:8765 für diesen Rechner, oder wie wss://federation.example.org:8765.</translation>
+        <source>{address} is not a coordinator&apos;s address. Give one such as wss://federation.example.org:8765, or ws://127.0.0.1:8765 on this computer.</source>
+        <translation>{address} ist keine Adresse eines Koordinators. Geben Sie eine an wie wss://federation.example.org:8765 oder, auf diesem Rechner, ws://127.0.0.1:8765.</translation>
     </message>
     <message>
         <source>{address} is on another computer, and a ws:// connection is not encrypted. Ask the host for an invitation, which has an encrypted address.</source>

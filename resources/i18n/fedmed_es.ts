@@ -10111,8 +10111,8 @@
         <translation>training.mention_weight no se puede usar: el tokenizador del modelo base no dice qué caracteres representa un token, así que no se pueden encontrar los comienzos de las menciones. Quite training.mention_weight, o elija un modelo base con tokenizer.json.</translation>
     </message>
     <message>
-        <source>{address} is not a coordinator&apos;s address. Give one such as ws://127.0.0.1:8765 for this computer, or wss://federation.example.org:8765.</source>
-        <translation>{address} no es la dirección de un coordinador. Indique una como ws://127.0.0.1:8765 para este equipo, o wss://federation.example.org:8765.</translation>
+        <source>{address} is not a coordinator&apos;s address. Give one such as wss://federation.example.org:8765, or ws://127.0.0.1:8765 on this computer.</source>
+        <translation>{address} no es la dirección de un coordinador. Indique una como wss://federation.example.org:8765 o, en este equipo, ws://127.0.0.1:8765.</translation>
     </message>
     <message>
         <source>{address} is on another computer, and a ws:// connection is not encrypted. Ask the host for an invitation, which has an encrypted address.</source>

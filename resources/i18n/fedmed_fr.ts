@@ -10111,8 +10111,8 @@
         <translation>training.mention_weight n’est pas utilisable&#xa0;: le tokenizer du modèle de base ne dit pas quels caractères représente un token&#xa0;; le début des mentions ne peut donc pas être trouvé. Retirez training.mention_weight, ou choisissez un modèle de base avec un fichier tokenizer.json.</translation>
     </message>
     <message>
-        <source>{address} is not a coordinator&apos;s address. Give one such as ws://127.0.0.1:8765 for this computer, or wss://federation.example.org:8765.</source>
-        <translation>{address} n’est pas l’adresse d’un coordinateur. Indiquez une adresse comme ws://127.0.0.1:8765 pour cet ordinateur, ou wss://federation.example.org:8765.</translation>
+        <source>{address} is not a coordinator&apos;s address. Give one such as wss://federation.example.org:8765, or ws://127.0.0.1:8765 on this computer.</source>
+        <translation>{address} n’est pas l’adresse d’un coordinateur. Indiquez une adresse comme wss://federation.example.org:8765 ou, sur cet ordinateur, ws://127.0.0.1:8765.</translation>
     </message>
     <message>
         <source>{address} is on another computer, and a ws:// connection is not encrypted. Ask the host for an invitation, which has an encrypted address.</source>

@@ -196,7 +196,7 @@ def test_that_notes_with_a_fault_are_refused_before_anything_else_happens(
     ("changes", "words"),
     [
         ({"--name": "no/slash"}, "cannot be a site's name"),
-        ({"--join": "http://127.0.0.1:1"}, "ws://127.0.0.1:8765 for this computer, or wss://"),
+        ({"--join": "http://127.0.0.1:1"}, ":8765, or ws://127.0.0.1:8765 on this computer"),
         ({"--join": "ws://192.0.2.1:8765"}, "an invitation, which has an encrypted address"),
         ({"--model": "someone/some-model"}, "hf download someone/some-model"),
         ({"--notes": "nowhere"}, "nowhere"),
