@@ -38,7 +38,6 @@ from .settings import (
     SCORED_NOTES,
     SHARED_NOTES,
     TASKS,
-    TRAINING,
     TYPES,
     DemoOptions,
     site_folders,
@@ -106,7 +105,7 @@ def demo_spec(options: DemoOptions, sites: list[DemoSite]) -> tuple[FederationSp
         begin_with=load_adapter(options.begins_with) if options.begins_with else None,
         rounds=options.rounds,
         method={"name": options.method},
-        training=TRAINING.model_copy(update={"keep_moments": not _refuses_moments(options.method)}),
+        training=options.training.model_copy(update={"keep_moments": not _refuses_moments(options.method)}),
         round={"sites": len(sites), "quorum": max(1, len(sites) - 1)},
         **_asked_for(options, sites),
     )

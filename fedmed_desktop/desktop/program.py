@@ -68,6 +68,8 @@ class Program(QObject):
         self._app = app
         self._watch = watch
         self._closing = False
+        self._painted = QTimer(self, singleShot=True, interval=AFTER_PAINT_MS)
+        self._painted.timeout.connect(self._prepare)
         self.demonstration: DemonstrationDialog | None = None
         self._wanted: JoinRequest | None = None
         self.demo_options = DemoOptions(report=folder / "demo-report")
@@ -150,13 +152,13 @@ class Program(QObject):
         """Starts the threads."""
         self.engine.start()
         self.presence.begin()
-        QTimer.singleShot(AFTER_PAINT_MS, self._prepare)
+        if not self._closing:
+            self._painted.start()
         log.info("the desktop has started")
 
     @Slot()
     def _prepare(self) -> None:
-        if not self._closing:
-            self.memory.make_monitor()
+        self.memory.make_monitor()
 
     def set_wishes(self, join: str | None, model: str | None, adapter: Path | None) -> None:
         """Does what the command line asked for, or resumes what was going on when the program was last closed."""
@@ -217,8 +219,8 @@ class Program(QObject):
         self.demonstration.activateWindow()
 
     @Slot(str, bool)
-    def _start_demo_by(self, method: str, overfitted: bool) -> None:
-        self.demo_options = replace(self.demo_options, method=method, overfitted=overfitted)
+    def _start_demo_by(self, method: str, overfitted: bool, longer: bool) -> None:
+        self.demo_options = replace(self.demo_options, method=method, overfitted=overfitted, longer=longer)
         self.leaving.ask_begin(self.start_demo)
 
     @Slot()
@@ -328,6 +330,7 @@ class Program(QObject):
         if self._closing:
             return
         self._closing = self.desk.closing = True
+        self._painted.stop()
         self.memory.remember()
         self.window.hosts.end()
         self.engine.close()

@@ -3914,6 +3914,10 @@
         <translation>Trainieren</translation>
     </message>
     <message>
+        <source>Train longer, for better scores (about {minutes} minutes)</source>
+        <translation>Länger trainieren, für bessere Ergebnisse (etwa {minutes} Minuten)</translation>
+    </message>
+    <message>
         <source>Trained on public texts</source>
         <translation>Mit öffentlichen Texten trainiert</translation>
     </message>
@@ -5987,7 +5991,7 @@
     </message>
     <message>
         <source>Make my site memorise a few notes, to see a warning</source>
-        <translation>Meinen Standort einige Texte auswendig lernen lassen, damit eine Warnung erscheint</translation>
+        <translation>Einige Texte auswendig lernen lassen, um eine Warnung zu sehen</translation>
     </message>
     <message>
         <source>Start</source>

@@ -3914,6 +3914,10 @@
         <translation>Entrenar</translation>
     </message>
     <message>
+        <source>Train longer, for better scores (about {minutes} minutes)</source>
+        <translation>Entrenar más tiempo, para obtener mejores puntuaciones (unos {minutes} minutos)</translation>
+    </message>
+    <message>
         <source>Trained on public texts</source>
         <translation>Entrenado con textos públicos</translation>
     </message>

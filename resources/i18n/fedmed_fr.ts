@@ -3914,6 +3914,10 @@
         <translation>Entraînement</translation>
     </message>
     <message>
+        <source>Train longer, for better scores (about {minutes} minutes)</source>
+        <translation>Entraîner plus longtemps, pour de meilleurs scores (environ {minutes} minutes)</translation>
+    </message>
+    <message>
         <source>Trained on public texts</source>
         <translation>Entraîné sur des textes publics</translation>
     </message>

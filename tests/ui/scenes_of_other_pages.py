@@ -357,6 +357,7 @@ def _asks_method(window: Window, desk: Desk) -> QDialog:
     del desk
     dialog = DemonstrationDialog(window, "fed_medlora")
     dialog.show()
+    dialog.advanced.link.click()
     settle(dialog)
     dialog.methods.choose("adaptive_fedlora")
     settle(dialog)

@@ -11,6 +11,7 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from fedmed_desktop.demo.settings import OVERFITTED_NOTES, DemoOptions
+from fedmed_desktop.desktop.rounds.duration import LONGER_MINUTES, preparing
 from fedmed_desktop.federation.methods import METHODS
 from tests.parts.ui import SITE, Desktop
 
@@ -70,6 +71,16 @@ def test_that_a_site_may_learn_its_notes_by_heart(desktop: Callable[..., Desktop
 
     few, usual = (demo_sites(DemoOptions(overfitted=overfitted))[0].notes for overfitted in (True, False))
     assert (len(few.train), few.validation) == (OVERFITTED_NOTES, usual.validation) and len(usual.train) > 500
+
+
+def test_that_it_trains_longer_where_that_was_chosen(desktop: Callable[..., Desktop], tmp_path: Path) -> None:
+    one = opened(desktop, tmp_path)
+    assert f"about {LONGER_MINUTES} minutes" in one.program.demonstration.longer.text()
+    one.program.demonstration.longer.setChecked(True)
+    one.click(one.program.demonstration.start)
+    assert one.program.demo_options.longer and one.desk.session is not None and one.desk.session.longer
+    assert f"about {LONGER_MINUTES} minutes" in preparing(one.desk)
+    one.until(lambda: one.desk.ended is not None)
 
 
 def test_that_escape_starts_nothing(desktop: Callable[..., Desktop], tmp_path: Path, qtbot: QtBot) -> None:

@@ -237,7 +237,7 @@ def test_that_a_session_which_would_end_a_fitting_begins_once_the_person_agrees(
     one.click(question.no)
     one.program.ask_demo()
     assert one.program.demonstration is not None
-    one.program.demonstration.started.emit("fedavg", False)
+    one.program.demonstration.started.emit("fedavg", False, False)
     assert one.desk.session is None and one.desk.fits
     question = one.program.question
     assert question is not None

@@ -11,14 +11,14 @@ from ..guide.method_picker import MethodPicker
 from ..widgets import Button, PrimaryButton
 from ..widgets.dialog import FittedDialog
 from ..widgets.folded import Folded
-from .duration import DEMO_MINUTES, FIRST_MINUTES
+from .duration import DEMO_MINUTES, FIRST_MINUTES, LONGER_MINUTES
 
 
 class DemonstrationDialog(FittedDialog):
-    """`started` carries the method's name, and whether your site is to learn few notes by heart; `guide_requested` the
-    page of the guide about the method."""
+    """`started` carries the method's name, whether your site is to learn few notes by heart, and whether all train
+    longer; `guide_requested` the page of the guide about the method."""
 
-    started = Signal(str, bool)
+    started = Signal(str, bool, bool)
     guide_requested = Signal(str)
 
     def __init__(self, parent: QWidget, method: str) -> None:
@@ -35,8 +35,11 @@ class DemonstrationDialog(FittedDialog):
         picker.guide_requested.connect(self.guide_requested)
         self.methods, self.summary, self.about = picker.box, picker.summary, picker.about
         self.overfitted = QCheckBox(self.tr("Make my site memorise a few notes, to see a warning"))
+        self.longer = QCheckBox(
+            tr("Train longer, for better scores (about {minutes} minutes)").format(minutes=LONGER_MINUTES)
+        )
         # The usual method is chosen; others are for who knows why.
-        self.advanced = Folded(self.tr("Advanced"), picker, self.overfitted, spacing=12)
+        self.advanced = Folded(self.tr("Advanced"), picker, self.overfitted, self.longer, spacing=12)
         self.column.addWidget(self.advanced)
         self.column.addWidget(self._buttons())
         self.start.setFocus()
@@ -54,4 +57,4 @@ class DemonstrationDialog(FittedDialog):
 
     @Slot()
     def _begin(self) -> None:
-        self.started.emit(self.methods.key(), self.overfitted.isChecked())
+        self.started.emit(self.methods.key(), self.overfitted.isChecked(), self.longer.isChecked())

@@ -13,6 +13,8 @@ from ..work.desk import Desk
 # and its probes: inferred.
 DEMO_MINUTES: Final = 5
 FIRST_MINUTES: Final = 1
+LONGER_MINUTES: Final = 12
+LONGER_FIRST_MINUTES: Final = 2
 
 
 def preparing(desk: Desk) -> str:
@@ -25,5 +27,7 @@ def preparing(desk: Desk) -> str:
         now = tr("Step 2 of 3: the coordinator starts, and the sites connect to it.")
     else:
         now = tr("Step 3 of 3: loading the small model and preparing the notes for it.")
+    longer = desk.session is not None and desk.session.longer
+    minutes, first = (LONGER_MINUTES, LONGER_FIRST_MINUTES) if longer else (DEMO_MINUTES, FIRST_MINUTES)
     whole = tr("The whole demonstration takes about {minutes} minutes; your first decision comes after about {first}.")
-    return together(now, whole.format(minutes=DEMO_MINUTES, first=FIRST_MINUTES))
+    return together(now, whole.format(minutes=minutes, first=first))

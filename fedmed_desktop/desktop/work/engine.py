@@ -100,7 +100,9 @@ class Engine(QObject):
             return
         folder = options.report / "adapter"
         notes = options.notes / names[0]
-        started = SessionStarted("demo", names[0], DEMO_ADDRESS, names, notes, options.model, folder)
+        started = SessionStarted(
+            "demo", names[0], DEMO_ADDRESS, names, notes, options.model, folder, longer=options.longer
+        )
         self._begin(started, lambda session: session.demo(options))
 
     def _begin(self, started: SessionStarted, work: Callable[[Session], Coroutine[Any, Any, None]]) -> None:

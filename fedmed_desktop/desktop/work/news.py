@@ -25,6 +25,7 @@ _numbers = itertools.count(1)
 class SessionStarted:
     """The work of a site, or of a whole demonstration, begins; `site` is the operator's own, `sites` all on this one.
     `notes` is the operator's notes folder, `model` the base model's, `final` where the final adapter will lie.
+    `longer`: a demonstration that trains longer than usual.
     """
 
     kind: SessionKind
@@ -35,6 +36,7 @@ class SessionStarted:
     model: Path
     final: Path | None = None
     types_map: Path | None = None
+    longer: bool = False
 
 
 @dataclass(frozen=True)
