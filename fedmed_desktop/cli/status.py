@@ -78,7 +78,8 @@ def status_lines(status: dict[str, Any]) -> Iterator[str]:
         words += [] if state["asked"] or status["phase"] == "gathering" else ["not asked in this round"]
         yield f"  {site}: {', '.join(words).replace('_', ' ') or 'away'}"
     yield from (f"  {site}: waits for --confirm" for site in status.get("to_confirm", ()))
-    yield from _deadlines(status.get("deadlines", {}))
+    if status["phase"] != "finished":
+        yield from _deadlines(status.get("deadlines", {}))
     if last := status["last"]:
         yield from closed_round(last)
     if moved := status.get("traffic"):

@@ -37,3 +37,10 @@ def test_that_status_says_why_a_federation_is_paused_and_what_lets_it_go_on(reas
     status = {"name": "Sepsis", "phase": "paused", "round": 1, "rounds": 3, "params": {}, "sites": {}, "last": None}
     first, why = status_lines(status | {"reason": reason})
     assert first == "Sepsis: paused, round 1 of 3" and words in why and "--resume" in why
+
+
+def test_that_status_names_no_deadline_of_a_federation_that_has_finished() -> None:
+    status = {"name": "Sepsis", "phase": "open", "round": 3, "rounds": 3, "params": {}, "sites": {}, "last": None}
+    status["deadlines"] = {"training": {"minutes": 60, "ends": None, "sites": []}}
+    assert "  training: 60 min" in status_lines(status)
+    assert list(status_lines(status | {"phase": "finished"})) == ["Sepsis: finished, round 3 of 3"]
