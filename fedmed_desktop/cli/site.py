@@ -80,6 +80,13 @@ def _parser() -> argparse.ArgumentParser:
         help="a policy of this site's own beside this computer's and yours; the strictest applies (see --check-policy)",
     )
     add_proxy(parser)
+    _add_bundles(parser)
+    _add_loading(parser)
+    add_logs(parser)
+    return parser
+
+
+def _add_bundles(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bundle-in",
         type=Path,
@@ -87,6 +94,10 @@ def _parser() -> argparse.ArgumentParser:
         help="without a connection: what the host wrote for this site with --export-round",
     )
     parser.add_argument("--bundle-out", type=Path, metavar="FILE", help="the file to carry back to the host")
+
+
+def _add_loading(parser: argparse.ArgumentParser) -> None:
+    """Adds options on how the base model is loaded and computed with."""
     parser.add_argument("--nf4", action="store_true", help="load the base model in 4 bits (bitsandbytes)")
     parser.add_argument(
         "--float32",
@@ -98,8 +109,6 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="under torchrun: split the base model over the GPUs, as is done anyway where one of them cannot hold it",
     )
-    add_logs(parser)
-    return parser
 
 
 class _Given(NamedTuple):

@@ -83,13 +83,13 @@ class Gate:
             caller.transport.abort()
 
     def count(self, reason: str, expected: bool = False) -> None:
-        """Notes a connection that was refused or cut off, with a line in the log now and then; a warning unless
-        `expected`."""
+        """Notes a connection that was refused or cut off, with a line in the log now and then: a warning, unless
+        it may be `expected`."""
         self.refused[reason] += 1
         now = self.clock()
         if now - self._logged.get(reason, -_LOG_SECONDS) >= _LOG_SECONDS:
             self._logged[reason] = now
-            level = logging.DEBUG if expected else logging.WARNING
+            level = logging.INFO if expected else logging.WARNING
             _log.log(level, "a connection was cut off (%s; %d so far)", reason, self.refused[reason])
 
     # -- one connection ----------------------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ class Gate:
     def gone(self, caller: _Caller) -> None:
         if caller in self._open:
             if caller in self._handshakes:
-                self.count("handshake_failed", expected=caller.is_here)  # --status tries the line without TLS first
+                self.count("handshake_failed", expected=caller.is_here)  # --status tries without TLS first
             self._gone(caller)
 
     def _gone(self, caller: _Caller) -> None:

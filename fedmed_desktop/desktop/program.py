@@ -218,7 +218,7 @@ class Program(QObject):
         self.demonstration.show()
         self.demonstration.activateWindow()
 
-    @Slot(str, bool)
+    @Slot(str, bool, bool)
     def _start_demo_by(self, method: str, overfitted: bool, longer: bool) -> None:
         self.demo_options = replace(self.demo_options, method=method, overfitted=overfitted, longer=longer)
         self.leaving.ask_begin(self.start_demo)

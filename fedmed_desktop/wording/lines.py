@@ -109,6 +109,13 @@ def line(event: events.Event) -> str | None:
             return f"{event.site}: round {event.round}: receipt for {event.update[:12]}"
         case events.UpdateRefused():
             return f"{event.site}: round {event.round}: refused: {sentence(event.code, event.params)}"
+        case _:
+            return _of_federation(event)
+
+
+def _of_federation(event: events.Event) -> str | None:
+    """Lines on what a coordinator sees, and on what may happen anywhere."""
+    match event:
         case events.SiteSeen():
             return f"{event.site}: {PHASES[event.phase] if event.phase else _SEEN.get(event.state, event.state)}"
         case events.RoundOpened():

@@ -121,6 +121,17 @@ def no_slots(source: Source) -> Iterator[str]:
             yield f"line {call.lineno}: {', '.join(missing)} needs @Slot"
 
 
+def other_parameters(source: Source) -> Iterator[str]:
+    """@Slot(str) on a method that takes two: Qt would register another signature than the one that is called."""
+    for method in (node for node in source.nodes if isinstance(node, ast.FunctionDef)):
+        most = len(method.args.args) - 1
+        least = most - len(method.args.defaults)
+        for decorator in method.decorator_list:
+            is_slot = isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "Slot"
+            if is_slot and not least <= len(decorator.args) <= most:
+                yield f"line {method.lineno}: {method.name} has other parameters than its @Slot"
+
+
 def executed(source: Source) -> Iterator[str]:
     """exec() runs a second event loop in the first; the application's own loop is the one exception."""
     for call in calls(source, "exec"):
@@ -150,7 +161,14 @@ def english_numbers(source: Source) -> Iterator[str]:
                 yield f"line {node.lineno}: written({ast.unparse(node.value)}, {spec!r})"
 
 
-CHECKS: tuple[Check, ...] = (no_methods, no_slots, executed, filled_before_translated, english_numbers)
+CHECKS: tuple[Check, ...] = (
+    no_methods,
+    no_slots,
+    other_parameters,
+    executed,
+    filled_before_translated,
+    english_numbers,
+)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -164,6 +182,7 @@ def test_that_no_module_breaks_a_rule(check: Check) -> None:
         (no_methods, "button.clicked.connect(lambda: None)"),
         (no_methods, "QTimer.singleShot(0, close)"),
         (no_slots, "QTimer.singleShot(0, unknown.apply_theme_without_slot)"),
+        (other_parameters, "@Slot(str)\n        def begin(self, name, longer): ..."),
         (executed, "dialog.exec()"),
         (filled_before_translated, "self.tr(f'{count} rounds')"),
         (english_numbers, "label.setText(f'{loss:.3f}')"),
