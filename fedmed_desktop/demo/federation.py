@@ -159,13 +159,14 @@ async def run_federation(
             paused.set_exception(UserFacingError("demo.paused", round=event.round))
         if isinstance(event, events.RoundOpened):
             turns.new_round()
-        emit(event)
+        if not (isinstance(event, events.SiteSeen) and event.phase):  # the site itself has said so, also here
+            emit(event)
 
     blobs = BlobStore(folder / "coordinator" / "blobs")
     blobs.write(initial.to_blob())
     host = Host(spec, folder / "coordinator", watch)
     try:
-        async with CoordinatorServer(host, "127.0.0.1", 0, emit) as server:
+        async with CoordinatorServer(host, "127.0.0.1", 0, watch) as server:
             await host.start()
             with ExitStack() as opened:
                 agents = []

@@ -135,6 +135,8 @@ def test_that_a_demonstration_reports_every_round_and_compares_on_test_notes(
     assert sum(weights) == pytest.approx(1)
     assert Adapter.load_peft(tmp_path / "report" / "adapter").ranks == result.finished.adapter.ranks
     assert any(isinstance(event, events.TrainingStep) for event in seen)
+    assert any(isinstance(event, events.PhaseChanged) for event in seen), "each site tells its phase"
+    assert not any(isinstance(event, events.SiteSeen) and event.phase for event in seen), "and only once"
     prepared = {event.site: event for event in seen if isinstance(event, events.Prepared)}
     assert prepared["North"].notes == 6 and prepared["North"].entities == {"drug": 6, "problem": 6}
     assert "CPU in float32" in prepared["North"].device

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from fedmed_desktop.demo.settings import OVERFITTED_NOTES, DemoOptions
+from fedmed_desktop.desktop.look.theme import Appearance
+from fedmed_desktop.desktop.rounds.demonstration import DemonstrationDialog
 from fedmed_desktop.desktop.rounds.duration import LONGER_MINUTES, preparing
 from fedmed_desktop.federation.methods import METHODS
 from tests.parts.ui import SITE, Desktop
@@ -111,3 +114,16 @@ def test_that_the_dialog_grows_with_its_letters_while_it_is_open(
         one.until(lambda: dialog.height() > before and dialog.about.height() >= dialog.about.sizeHint().height())
     finally:
         one.program.appearance.step_text_scale(0)
+
+
+def test_that_every_choice_fits_a_small_screen_at_twice_the_text(qtbot: QtBot, look: Appearance) -> None:
+    look.set_text_scale(2.0)
+    above = QWidget()
+    qtbot.addWidget(above)
+    dialog = DemonstrationDialog(above, "fed_medlora")
+    dialog.show()
+    dialog.advanced.link.click()
+    for method in METHODS:
+        dialog.methods.choose(method)
+        QApplication.processEvents()
+        assert dialog.width() <= 1280 and dialog.height() <= 720, method

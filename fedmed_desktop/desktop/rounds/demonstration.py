@@ -30,6 +30,7 @@ class DemonstrationDialog(FittedDialog):
                 "decide about the updates of one of them. It takes about {minutes} minutes in all; your first "
                 "decision comes after about {first}."
             ).format(minutes=DEMO_MINUTES, first=FIRST_MINUTES),
+            least=580,  # so wide that with Advanced open, and at 200 % text, it is no higher than a small screen
         )
         picker = MethodPicker(method)
         picker.guide_requested.connect(self.guide_requested)
@@ -39,7 +40,7 @@ class DemonstrationDialog(FittedDialog):
             tr("Train longer, for better scores (about {minutes} minutes)").format(minutes=LONGER_MINUTES)
         )
         # The usual method is chosen; others are for who knows why.
-        self.advanced = Folded(self.tr("Advanced"), picker, self.overfitted, self.longer, spacing=12)
+        self.advanced = Folded(self.tr("Advanced"), picker, self.overfitted, self.longer, spacing=4)
         self.column.addWidget(self.advanced)
         self.column.addWidget(self._buttons())
         self.start.setFocus()
