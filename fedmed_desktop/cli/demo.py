@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         "--longer",
         action="store_true",
         default=None,
-        help="train six times as long in each round, for better scores (some 12 minutes in all)",
+        help="train six times as long in each round, for better scores (some 7 minutes in all)",
     )
     parser.add_argument("--report", type=Path, metavar="DIR", help="where the report goes (default demo-report/)")
     face = parser.add_mutually_exclusive_group()

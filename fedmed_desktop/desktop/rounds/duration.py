@@ -10,7 +10,7 @@ from ..work.desk import Desk
 
 # Measured without windows: 268 s of one core (packaging/benchmarks/results/demonstration.md); with windows, which leave
 # one of two to the screen, there are 30 s of probes too. The first decision waits for one site's training, two scorings
-# and its probes: inferred.
+# and its probes: inferred. A longer one, scaled: it takes 421 s of both cores without windows, the usual one 167 s.
 DEMO_MINUTES: Final = 5
 FIRST_MINUTES: Final = 1
 LONGER_MINUTES: Final = 12
