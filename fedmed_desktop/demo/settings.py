@@ -34,7 +34,7 @@ TRAINING = TrainingSettings(
     checkpoint_steps=50,
 )
 # The usual length shows every step of a federation in a few minutes, while a site alone still learns nearly as fast as
-# all together. This rate is the better of two by loss on validation notes (packaging/benchmarks/results/demonstration.md).
+# all together. Of two rates, that with less loss on validation notes (packaging/benchmarks/results/demonstration.md).
 LONGER = TRAINING.model_copy(update={"steps": 120, "learning_rate": 4e-3})
 # Bundled validation notes on which each site scores its model, twice a round: enough to tell better from worse.
 # What the demonstration tells at its end is measured on all test notes.
