@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ..errors import UserFacingError
@@ -28,13 +28,12 @@ def others(place: Place | None) -> Iterator[Processes | None]:
 
     processes = Processes(place)
     try:
-        yield processes
-        if processes.lost:  # torchrun has told this process to stop before it could say so
-            raise UserFacingError("training.process_lost")
-    except Lost:
-        raise UserFacingError("training.process_lost") from None
+        with suppress(Lost):
+            yield processes
     finally:
         processes.close()
+    if processes.lost:  # also where that shows only now: torchrun may have told this process to stop before
+        raise UserFacingError("training.process_lost")
 
 
 def follow(model: str, nf4: bool, place: Place) -> int:

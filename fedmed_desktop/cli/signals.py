@@ -35,6 +35,16 @@ def stop_event() -> asyncio.Event:
     return stopped
 
 
+def ignore_termination() -> None:
+    """Makes SIGTERM do nothing for the rest of the program, which ends in order and has something left to say.
+
+    Inside the running loop of stop_event, which would give the signal back its usual, deadly meaning as it closes.
+    """
+    with contextlib.suppress(NotImplementedError):
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 @contextlib.contextmanager
 def bounded_end(seconds: float) -> Iterator[Callable[[], None]]:
     """Yields what is to be called when the end begins: if the block has not ended `seconds` later, the program does.

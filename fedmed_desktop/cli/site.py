@@ -16,7 +16,7 @@ from .numbers import positive
 from .parser import Parser
 from .processes import follow, others
 from .proxy import add_proxy
-from .signals import stop_event, tell_systemd
+from .signals import ignore_termination, stop_event, tell_systemd
 
 if TYPE_CHECKING:
     from ..clinical import SiteNotes
@@ -195,6 +195,8 @@ async def _take_part(options: argparse.Namespace, given: _Given, processes: Proc
                 return 0
     finally:
         jobs.close()
+        if processes is not None and processes.lost:
+            ignore_termination()  # torchrun is about to send it, and what happened is not said yet
     if final:
         _save_final(agent, options)
     else:
