@@ -17,6 +17,7 @@ from ..federation import Rounds, Update
 from ..federation.actions import Reject, Step
 from ..federation.inputs import (
     ClosedByHost,
+    Decided,
     HostProof,
     Input,
     PausedByHost,
@@ -77,6 +78,11 @@ class Trail:
     def came(self, given: Input, step: Step, start: str) -> None:
         """Tells what came of an input, once its actions are carried out. `start`: the adapter as of now."""
         self.tell(*_results(given, step, start, self.peer_heads))
+
+    def undone(self, given: Decided, code: str) -> None:
+        """Tells that a decision was not written down, so that nothing has changed."""
+        if given.by:
+            self.tell(_by_host(given, given.by, "failed", code))
 
     def refused(self, site: str, update: Update, code: str) -> None:
         self.tell(_refused(site, update.round, update.sha256, code))
@@ -172,9 +178,7 @@ def _intents(given: Input, heads: Mapping[str, str]) -> list[AuditEntry]:
     return []
 
 
-def _by_host(
-    given: Resumed | PausedByHost | ClosedByHost | Published, by: HostProof, stage: Stage, code: str = ""
-) -> AuditEntry:
+def _by_host(given: Decided, by: HostProof, stage: Stage, code: str = "") -> AuditEntry:
     """A host's decision on the rounds, with the host's name and key."""
     action: Action = "resumed"
     about: dict[str, object] = {"object_type": "federation"}
@@ -232,7 +236,7 @@ def _of_input(given: Input, heads: Mapping[str, str]) -> Iterator[AuditEntry]:
 
 
 def _not_carried_out(given: Input, step: Step) -> Iterator[AuditEntry]:
-    if step.objection and isinstance(given, Resumed | PausedByHost | ClosedByHost | Published) and given.by:
+    if step.objection and isinstance(given, Decided) and given.by:
         yield _by_host(given, given.by, "failed", step.objection.code)
 
 

@@ -19,7 +19,7 @@ from .. import events
 from ..errors import UserFacingError
 from ..federation import FederationSpec, Rounds, Scorer, Update
 from ..federation.actions import Acknowledge, Action, Combine, Offer, Reject, Step, TellMasking
-from ..federation.inputs import Input, Proof, Resumed, RoundCombined, UpdateArrived
+from ..federation.inputs import Decided, Input, Proof, Resumed, RoundCombined, UpdateArrived
 from ..protocol.messages import Ask, Finished, Message, NotAsked, Receipt, Refused
 from ..storage import BlobStore, Ledger
 from ..storage.ledger import FILE as LEDGER_FILE
@@ -164,6 +164,9 @@ class Host:
                     await asyncio.to_thread(self._record, given, now)
                 except Exception as error:
                     self._roll_back()
+                    if isinstance(given, Decided) and isinstance(error, UserFacingError) and error.retryable:
+                        self.trail.undone(given, error.code)
+                        raise  # who decided is told so, and may think better of it: it is not done later
                     self._unwritten = given
                     self._may_pass("ledger", error)
                     raise

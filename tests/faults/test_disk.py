@@ -19,7 +19,7 @@ from fedmed_desktop import events
 from fedmed_desktop.cli.coordinator import run as command_line
 from fedmed_desktop.coordinator import Host
 from fedmed_desktop.errors import UserFacingError
-from fedmed_desktop.federation.inputs import SiteJoined, TimePassed, UpdateArrived
+from fedmed_desktop.federation.inputs import Published, SiteJoined, TimePassed, UpdateArrived
 from fedmed_desktop.federation.spec import BaseModelSpec, LoraSettings
 from fedmed_desktop.files import write_durably
 from fedmed_desktop.lora import Adapter
@@ -28,7 +28,9 @@ from fedmed_desktop.site import Jobs
 from fedmed_desktop.storage import BlobStore
 from fedmed_desktop.storage.outbox import Outbox
 from tests.parts.federation import FINGERPRINT, INITIAL, NumpyTrainer, moved, result_of, small_spec
+from tests.parts.hosting import audited
 from tests.parts.loopback import PATIENCE, RawSite, agent, all_of, coordinator, running, until
+from tests.unit.test_decided import BY
 
 pytestmark = pytest.mark.integration
 
@@ -110,6 +112,24 @@ async def test_that_what_the_coordinator_does_by_itself_is_tried_again(moment: s
         await _to_the_moment(moment, host, clock, seen)
     finally:
         await host.stop()
+
+
+async def test_that_what_a_host_was_refused_for_a_full_disk_is_not_done_later(tmp_path: Path) -> None:
+    """To publish ends the federation: who was told that it was not done may have thought better of it."""
+    async with coordinator(tmp_path, small_spec(rounds=2, sites=1, quorum=1), []) as (host, _):
+        host.retry = 0.01
+        await host.apply(SiteJoined(site="A"))
+        result = result_of(host.rounds.state.plans["A"], INITIAL, moved(INITIAL, 1))
+        host.blobs.write(result.blobs["adapter"])
+        await host.apply(UpdateArrived(site="A", update=result.update))
+        await until(lambda: host.rounds.state.round == 2)
+        before = host.rounds.dump()
+        with full_ledger(host), pytest.raises(UserFacingError, match=r"storage.disk_full"):
+            await host.apply(Published(adapter=host.rounds.state.start, by=BY))
+        await asyncio.sleep(0.1)
+        await host.settled()
+        assert host.rounds.dump() == before and host.held_up.reason is None
+    assert [row.stage for row in audited(tmp_path, "finished")] == ["intent", "failed"]
 
 
 async def _to_the_moment(moment: str, host: Host, clock: list[datetime], seen: list[events.Event]) -> None:
