@@ -169,15 +169,15 @@ class Carrying:
             return Imported(member.name, member.state == "waiting", ())
         if member.name in host.sessions:
             raise UserFacingError("bundle.connected", site=member.name)
-        host.trail.tell(_entry("imported", member.name, host.rounds.state.round, file.head, by))
-        await host.apply(SiteJoined(site=member.name, rank_cap=hello.rank_cap))
         line = _Line(file, said)
-        session = host.sessions[member.name] = self._session(member, line)
+        session = host.sessions[member.name] = self._session(member, line)  # a connection of it waits for the end
         try:
+            host.trail.tell(_entry("imported", member.name, host.rounds.state.round, file.head, by))
+            await host.apply(SiteJoined(site=member.name, rank_cap=hello.rank_cap))
             await session.serve()
         finally:
-            if host.sessions.get(member.name) is session:
-                del host.sessions[member.name]
+            del host.sessions[member.name]
+            session.ended.set()
             host.bulletin.changed()
         answers = [message for message in line.said if isinstance(message, Receipt | Refused)]
         await asyncio.to_thread(self._save, member, answers)

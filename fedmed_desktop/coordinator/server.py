@@ -217,6 +217,11 @@ class CoordinatorServer:
         where = {"spec": self._host.spec, "round": state.round, "phase": state.phase}
         session.send(Welcome(version=VERSION, site=session.site, federation=self._host.federation, **where))
         await self._host.apply(SiteJoined(site=session.site, rank_cap=rank_cap))
+        if not session.hears:  # it may have been shut out before it was a site of the rounds
+            members = await asyncio.to_thread(self._host.admission.registry.members)
+            await self._look_at_members({one.name: one for one in members})
+        while isinstance(carried := self._host.sessions.get(session.site), SiteSession):  # by hand, just now
+            await carried.ended.wait()
         self._host.sessions[session.site] = session
         self._host.bulletin.changed()
         self._emit(events.SiteSeen(site=session.site, round=self._host.rounds.state.round, state="connected"))

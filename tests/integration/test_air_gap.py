@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ from fedmed_desktop.storage.bundle_file import read_bundle, write_bundle
 from fedmed_desktop.storage.registry import REGISTRY_FILE, Registry
 from fedmed_desktop.storage.secrets import load_key
 from tests.parts.federation import FINGERPRINT, INITIAL, small_spec
-from tests.parts.loopback import agent, coordinator, running, until
+from tests.parts.loopback import RawSite, agent, coordinator, running, until
 from tests.parts.plan import MethodTrainer
 from tests.parts.site import SPEC as ONE_SITE
 from tests.parts.told import told_as
@@ -173,6 +174,35 @@ async def test_that_what_is_carried_twice_counts_once(tmp_path: Path, jobs: Jobs
         assert await carrier.take() == ["counted 2"]
         decisions = [one.decision for one in carrier.agent().decisions if one.round == 1]
         assert decisions == ["approved", "released", "acknowledged"]
+
+
+async def test_that_a_site_whose_line_comes_up_while_its_file_is_taken_waits_for_the_end(
+    tmp_path: Path, jobs: Jobs
+) -> None:
+    async with carried(tmp_path, ONE_SITE, jobs, []) as (carrier, port):
+        await carrier.join()
+        await carrier.export()
+        await carrier.work()
+        begun, go_on, check_part = asyncio.Event(), asyncio.Event(), carrier.host.checking.check_part
+
+        async def slow(*given: Any) -> None:
+            begun.set()
+            await go_on.wait()
+            await check_part(*given)
+
+        carrier.host.checking.check_part = slow  # type: ignore[method-assign]
+        taking = asyncio.create_task(carrier.take())
+        await begun.wait()
+        async with RawSite(port, FAR) as line:
+            line.key = load_key(tmp_path / "far", "site")[0]
+            line.hello = line.hello.model_copy(update={"key": line.key.public})
+            line.bond = replace(line.bond, site=line.key.public)
+            await line.greet()
+            await asyncio.sleep(0.2)
+            go_on.set()
+            async with asyncio.timeout(20):
+                assert await taking == ["counted 1"]
+            assert (await line.plan()).round == 2
 
 
 class Refuses(RuleApprover):

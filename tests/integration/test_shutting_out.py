@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from websockets.protocol import State
 
-from fedmed_desktop.coordinator import authentication
+from fedmed_desktop.coordinator import CoordinatorServer, authentication
+from fedmed_desktop.coordinator.admission import Admission
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.identity import PrivateKey
 from fedmed_desktop.protocol.messages import Decline, Goodbye, Receipt, Waiting, Welcome
 from fedmed_desktop.storage.registry import REGISTRY_FILE, Registry
-from fedmed_desktop.storage.roll import Roll
+from fedmed_desktop.storage.roll import Member, Roll
 from tests.parts.federation import INITIAL, moved, result_of, small_spec
 from tests.parts.loopback import RawSite, coordinator, until
 
@@ -78,6 +79,36 @@ async def test_a_site_that_is_shut_out_while_it_is_let_in_is_sent_away(
         message = await bad.next()
         assert isinstance(message, Goodbye) and message.code == "join.revoked"
         assert host.rounds.state.sites == []
+
+
+async def test_no_round_waits_for_a_site_that_is_shut_out_after_it_was_looked_up_for_the_last_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answer, looked = threading.Event(), threading.Event(), threading.Event()
+    member, look = Admission.member, CoordinatorServer._look_at_members
+
+    def slow(self: Admission, site: str) -> Member | None:
+        found = member(self, site)
+        asked.set()
+        answer.wait(10)
+        return found
+
+    async def noted(self: CoordinatorServer, members: Mapping[str, Member]) -> None:
+        await look(self, members)
+        if members and members["bad"].state == "revoked":
+            looked.set()
+
+    monkeypatch.setattr(Admission, "member", slow)
+    monkeypatch.setattr(CoordinatorServer, "_look_at_members", noted)
+    async with coordinator(tmp_path, TWO, []) as (host, port), RawSite(port, "bad") as bad:
+        await bad.greet()
+        await until(asked.is_set)
+        revoke(tmp_path, "bad")
+        await until(looked.is_set)
+        answer.set()
+        assert (await bad.hear(Goodbye)).code == "join.revoked"
+        await until(lambda: "bad" not in host.sessions and bool(host._ledger.entries()))
+        await until(lambda: host.rounds.state.sites == [])
 
 
 async def test_the_host_still_shuts_out_after_a_fault_of_the_registry_that_passed(
