@@ -50,10 +50,11 @@ class Combine(Frozen):
 
     Holds every value that combining needs, as it was when the round closed: sites that join later, or come back with
     another cap, change nothing here. Mappings are by site. `updates`, `reports` (as they count), `plans`, `weights` and
-    `drifts` have the sites that sent an update; `caps` has every site that named one. `sites` counts all that have ever
-    joined, `rank` is the federation's first, `references` are for the next round, and `state` is the method's own.
-    `recent_norms`: of the last updates that counted, where the specification screens by them. `lost`: what rounding
-    took from earlier common adapters. `opening`: what opens the sum of masked updates.
+    `drifts` have the sites that sent an update; `caps` has every site that named one. `sites` counts all that take part
+    and all that ever sent an update that counted, `rank` is the federation's first, `references` are for the next
+    round, and `state` is the method's own. `recent_norms`: of the last updates that counted, where the specification
+    screens by them. `lost`: what rounding took from earlier common adapters. `opening`: what opens the sum of masked
+    updates.
     """
 
     round: int

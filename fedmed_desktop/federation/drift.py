@@ -13,6 +13,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from ..arrays import np
+from ..bounds import within
 from .plan import References
 from .update import Report
 from .values import Frozen
@@ -127,4 +128,4 @@ def measure_drift(
         )
         for site, report in reports.items()
     }
-    return drifts, References(median_update_norm=norm, loss=loss, histogram=histogram)
+    return drifts, References(median_update_norm=norm, loss=within(loss), histogram=histogram)

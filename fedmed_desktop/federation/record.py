@@ -149,6 +149,11 @@ class RoundsState(BaseModel):
         """Number of rounds that are closed."""
         return len(self.earlier) + len(self.history)
 
+    def counted_sites(self) -> set[str]:
+        """Sites of which an update has ever counted, also where they were shut out since."""
+        earlier = (one.receipts for one in self.earlier.values())
+        return set(self.updates).union(*earlier, *(record.sites for record in self.history))
+
     def needed(self) -> set[Sha256]:
         """Blobs without which the open round cannot go on."""
         named = {one for one in (self.start, self.frozen, self.control, *self.cuts.values()) if one}

@@ -63,7 +63,7 @@ def closed(spec: FederationSpec, state: RoundsState) -> Combine:
         weights=weights,
         drifts=drifts,
         references=references,
-        sites=len(state.sites),
+        sites=len({*state.sites, *state.counted_sites()}),
         caps=state.caps,
         state=state.method,
         recent_norms=recent_norms(recent, window) if spec.screening.looks_at_norms else (),

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import pytest
 
+from fedmed_desktop.bounds import LARGEST_SCALAR
 from fedmed_desktop.federation import Report
 from fedmed_desktop.federation.drift import Drift, divergence, measure_drift, model_drift, performance_drift
+from fedmed_desktop.federation.methods.method import normalised
 from fedmed_desktop.federation.plan import References
 from fedmed_desktop.federation.rank import Steps, continuous_rank, drift_number, quantile_share, smoothed, snapped
 
@@ -35,6 +37,14 @@ def test_that_a_first_round_is_measured_against_its_own_median_and_mean_loss() -
     assert drifts["A"].model == pytest.approx(1 / 5)
     assert drifts["C"].model == pytest.approx(6 / 5)
     assert [drifts[site].performance for site in "ABC"] == [0.0, 0.0, pytest.approx(1.0)]
+
+
+def test_that_the_largest_losses_there_can_be_do_not_stop_the_round() -> None:
+    reports = {f"{number}": report(1.0, 1.0, LARGEST_SCALAR) for number in range(13)}
+    weights = normalised({site: 5.0 + 3 * at for at, site in enumerate(reports)})
+    assert sum(weights[site] * LARGEST_SCALAR for site in sorted(weights)) > LARGEST_SCALAR
+    _, references = measure_drift(reports, weights, None)
+    assert references.loss == LARGEST_SCALAR
 
 
 def test_that_the_reference_loss_remembers_earlier_rounds_and_the_median_does_not() -> None:

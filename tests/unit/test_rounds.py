@@ -444,3 +444,21 @@ def test_that_a_dump_holds_everything() -> None:
     assert copy.dump() == drive.rounds.dump()
     assert copy.wake_at == drive.rounds.wake_at
     assert copy.plan_for("B") == drive.rounds.plan_for("B")
+
+
+def test_that_a_site_whose_changes_count_is_one_of_all_also_once_it_is_shut_out() -> None:
+    """SCAFFOLD's c is the mean of what all have sent: it must not grow because one of them has gone."""
+    drive = Driver().opened()
+    counts = list[int]()
+    for number in (1, 2, 3):
+        for site in drive.rounds.state.plans:
+            step = drive(UpdateArrived(site=site, update=update(site, number)), number)
+        (due,) = [one for one in step.actions if isinstance(one, Combine)]
+        counts.append(due.sites)
+        drive(combined(number), number)
+        if number == 1:
+            drive(SiteShutOut(site="C"), 1)
+            drive(SiteJoined(site="D"), 1)
+            drive(SiteJoined(site="E"), 1)
+            drive(SiteShutOut(site="E"), 1)
+    assert counts == [3, 4, 4]

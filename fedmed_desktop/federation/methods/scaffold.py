@@ -4,11 +4,12 @@
     site     g + c - c_k in every step; the change of its c_k leaves with the update            (plan.ControlVariate)
     server   c <- c + sum over answering sites of (c_k+ - c_k) / N,   x <- mean by notes
 
-N counts all sites that have ever joined, as in the paper's partial participation. c and all c_k start at zero; when
-sites join, c is spread over all of them, so that it stays the mean of the c_k. The mean by notes is OpenFedLLM's. The
-form "sgd" is the paper's option II, c_k+ = c_k - c + (x - y_k) / (sum of rates), which presumes that steps are
-multiples of gradients. "gradient" is option I, the mean gradient of the loss at x; it is right under any optimiser and
-so is the default. Which form goes with which optimiser is our choice (inferred).
+N counts all sites, as in the paper's partial participation: those that take part, and those that were shut out after
+they had sent a change, which c still holds. c and all c_k start at zero; when sites join, c is spread over all of them,
+so that it stays the mean of the c_k. The mean by notes is OpenFedLLM's. The form "sgd" is the paper's option II, c_k+ =
+c_k - c + (x - y_k) / (sum of rates), which presumes that steps are multiples of gradients. "gradient" is option I, the
+mean gradient of the loss at x; it is right under any optimiser and so is the default. Which form goes with which
+optimiser is our choice (inferred).
 
 A variate is a direction in the factors' own basis. So all sites need the same rank, and a product or a stack, which
 give factors in another basis, are refused.
@@ -31,7 +32,7 @@ from .method import Opening, Setting, WeighedByNotes
 
 
 class ScaffoldState(Frozen):
-    """Number of sites that had joined when c was last computed; None before that."""
+    """Number of sites, N, when c was last computed; None before that."""
 
     sites: int | None = None
 
