@@ -47,7 +47,8 @@ class LostParts:
 
     def look(self, due: Combine) -> UserFacingError | None:
         """Finds the inputs of a combination that are missing; returns the error that says what it waits for, if any."""
-        if fault := lost_adapter(self._blobs, due.round, due.start, due.frozen, due.control):
+        starts = sorted({plan.start for plan in due.plans.values()})  # some are the round's, cut to a smaller rank
+        if fault := lost_adapter(self._blobs, due.round, due.start, due.frozen, due.control, *starts):
             return fault
         parts = {part.sha256: (site, part.size) for site, one in due.updates.items() for part in one.parts.values()}
         gone = {sha256: whose for sha256, whose in parts.items() if sha256 not in self._blobs}

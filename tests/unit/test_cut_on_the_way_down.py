@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedmed_desktop.coordinator.recovery import check_adapters
+from fedmed_desktop.coordinator.recovery import LostParts, check_adapters
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import FederationSpec, Given, Part, Plan, Report, Rounds, Update
 from fedmed_desktop.federation.check import check_norm, checked
@@ -166,6 +166,20 @@ def test_that_a_cut_that_is_lost_holds_the_round_up(tmp_path: Path) -> None:
     with pytest.raises(UserFacingError) as caught:
         check_adapters(run.blobs, run.rounds.state)
     assert caught.value.params["sha256"] == run.rounds.state.plans["C"].start
+
+
+def test_that_a_cut_that_is_lost_before_its_round_is_combined_is_named(tmp_path: Path) -> None:
+    run = Federation(tmp_path, spec())
+    run.round()
+    for site, plan in run.rounds.state.plans.items():
+        run.trained(site, plan)
+    due, lost = run.rounds.due(), LostParts(run.blobs)
+    assert due is not None and lost.look(due) is None
+    run.blobs.delete(due.plans["C"].start)
+    with pytest.raises(UserFacingError, match=r"storage.no_blob"):
+        combine_stored(due, run.spec, run.blobs)
+    fault = lost.look(due)  # else it would be combined again and again, without a word
+    assert fault is not None and fault.retryable and fault.params["sha256"] == due.plans["C"].start
 
 
 def test_that_a_cut_does_not_go_with_differences_on_the_way_down() -> None:
