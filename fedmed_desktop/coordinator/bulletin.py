@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from ..errors import UserFacingError
 from ..events import Phase
 from ..federation import FederationSpec
 from ..federation.record import RoundRecord, RoundsState
@@ -146,6 +147,9 @@ class Reader(Generic[T]):
             now = await self._look()
         except ValueError:  # a number that may not be told: faces do without, the federation goes on
             _log.exception("a standing cannot be told")
+            return
+        except UserFacingError:  # the registry is busy, say, which Admission.watch tells: once more in a moment
+            self.news.set()
             return
         if now != self._last:
             self._last = now

@@ -133,7 +133,7 @@ class SiteSession:
         match message:
             case Progress(round=round_number, phase=phase):
                 self._told(round_number, phase)
-                if phase == "approval":
+                if phase == "approval" and round_number:
                     await self._host.apply(AwaitsApproval(site=self.site, round=round_number))
             case OfferUpdate():
                 self._heard(message)

@@ -191,6 +191,12 @@ async def test_that_a_site_may_not_say_what_only_a_coordinator_says(message: Mes
         assert await outcome(site) == NOT_UNDERSTOOD
 
 
+async def test_that_a_site_that_asks_its_operator_in_no_round_is_passed_over(target: Target) -> None:
+    async with target.joined() as site:
+        await site.say(Progress(round=0, phase="approval"))
+        assert await outcome(site) == IGNORED
+
+
 async def test_that_a_site_introduces_itself_once_only(target: Target) -> None:
     async with target.joined() as site:
         await site.say(site.hello.model_copy(update={"site": "Honest"}))

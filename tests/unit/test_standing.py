@@ -9,7 +9,8 @@ from typing import Any, get_args
 import pytest
 
 from fedmed_desktop.coordinator import bulletin
-from fedmed_desktop.coordinator.bulletin import MOST_ROUNDS, Bulletin, fitting
+from fedmed_desktop.coordinator.bulletin import MOST_ROUNDS, Bulletin, Reader, fitting
+from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.events import Phase
 from fedmed_desktop.federation.inputs import AwaitsApproval, SiteDeclined, SiteJoined, TimePassed, UpdateArrived
 from fedmed_desktop.federation.record import RoundRecord
@@ -261,3 +262,28 @@ async def test_that_a_line_that_does_not_take_one_standing_is_told_only_the_late
     telling.changed()  # nobody reads any more
     last = decode(sent[-1])
     assert len(sent) == 2 and isinstance(last, Standing) and last.sites == {"approval": 1, "waiting": 2}
+
+
+async def test_that_what_cannot_be_looked_up_just_now_is_told_a_moment_later() -> None:
+    """A host's overview reads the registry, which a command beside the coordinator may hold for some seconds."""
+    said, faults = list[str](), [UserFacingError("storage.busy", path="registry", retryable=True)]
+
+    async def settled() -> None:
+        return
+
+    async def look() -> str:
+        if faults:
+            raise faults.pop()
+        return "now"
+
+    async def send(text: str) -> None:
+        said.append(text)
+
+    telling = Bulletin(Driver().rounds.spec, lambda: Driver().rounds.state, lambda: NAMES, settled)
+    telling.interval = 0.0
+    reading = asyncio.create_task(Reader(telling, look, send).run())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    assert said == ["now"]
