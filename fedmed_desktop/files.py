@@ -52,6 +52,14 @@ def beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.{secrets.token_hex(4)}")
 
 
+def is_taken(path: Path) -> bool:
+    """Tells whether something of a person's may be at this path: a file, or a folder that is not empty."""
+    try:
+        return os.path.lexists(path) and not (path.is_dir() and not any(path.iterdir()))
+    except OSError as error:
+        raise disk_fault(error, path) from error
+
+
 def remove(path: Path) -> None:
     """Removes a file, or a folder with all that is in it, as far as the system lets it."""
     with contextlib.suppress(OSError):

@@ -42,7 +42,11 @@ def export(argv: list[str]) -> int:
     from ..coordinator.alone import carry_out
     from ..coordinator.carrying import exported
     from ..coordinator.errands import Errand
+    from ..protocol.bundle import MAX_HEAD_BYTES
     from ..site import operating_user
+    from ..storage.bundle_file import check_place
+
+    check_place(options.out, MAX_HEAD_BYTES)
 
     errand = Errand(kind="export", site=options.site, by=operating_user())
     found = exported(carry_out(options.data_dir, errand, fetch=lambda made: _place(made, options.out)))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..scores import Scores, TaskName
 from .numbers import positive, whole
+from .outputs import check_new
 from .parser import Parser
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def choose_face(terminal: bool, offscreen: bool, platform: str | None) -> Face:
 def run(argv: list[str]) -> int:
     """Runs the demonstration and prints its scores and the path of its report."""
     chosen = _parser().parse_args(argv)
+    if chosen.report:
+        check_new(chosen.report, "--report")
     from ..desktop.preflight import qt_platform
 
     face = choose_face(chosen.terminal, chosen.offscreen, qt_platform(os.environ, sys.platform))
@@ -101,7 +104,12 @@ def _parser() -> argparse.ArgumentParser:
         default=None,
         help="train six times as long in each round, for better scores (some 7 minutes in all)",
     )
-    parser.add_argument("--report", type=Path, metavar="DIR", help="where the report goes (default demo-report/)")
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="where the report goes (default demo-report/, in place of an earlier one)",
+    )
     face = parser.add_mutually_exclusive_group()
     face.add_argument(
         "--offscreen", action="store_true", help="draw the windows offscreen and do not ask: a recorded rule approves"

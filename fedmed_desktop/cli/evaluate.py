@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 from ..errors import UserFacingError
 from ..scores import TASKS
+from .numbers import positive
+from .outputs import check_new
 from .parser import Parser
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ def run(argv: list[str]) -> int:
     from ..wording.remarks import unread_sentence
 
     # What can be wrong at once comes before torch, which takes seconds to load, and before the notes.
+    if options.out:
+        check_new(options.out, "--out")
     adapters = {name: load_adapter(path) for name, path in _named(options.adapter).items()}
     spec = _spec(options.federation)
     for given in (options.notes, options.types_file):
@@ -104,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--types-file", type=Path, metavar="FILE", help="types map (default: types.toml beside them)")
     parser.add_argument("--answer-form", choices=("html", "json"), default="html", help="default html")
     parser.add_argument("--prompt", choices=("plain", "chat"), default="plain", help="chat: by the base's own template")
-    parser.add_argument("--threads", type=int, metavar="N", help="processor threads (default: all but one)")
+    parser.add_argument("--threads", type=positive, metavar="N", help="processor threads (default: all but one)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write scores.json and the predictions there")
     return parser
 

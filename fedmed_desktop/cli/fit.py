@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UserFacingError
 from .numbers import positive
+from .outputs import check_new
 from .parser import Parser
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ def _given(options: argparse.Namespace) -> tuple[FederationSpec, Path, Path]:
     from ..site.fitted import FINAL, FITTED, OWN
     from ..site.folder import known_spec
 
+    if options.out is not None:  # `fitted` in the site's folder is the program's own
+        check_new(options.out, "--out")
     if options.federation is not None:
         if options.adapter is None or options.out is None:
             raise UserFacingError("fit.adapter_and_out")

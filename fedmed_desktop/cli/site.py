@@ -124,12 +124,17 @@ class _Given(NamedTuple):
 def _checked(options: argparse.Namespace) -> _Given:
     """Raises UserFacingError for whatever can be wrong before torch is loaded and somebody is asked."""
     from ..clinical import read_notes_folder, read_types_map
+    from ..protocol.bundle import MAX_HEAD_BYTES
     from ..site.policy_file import PolicyFiles, check_policy
     from ..site.proxy import check_setting
+    from ..storage.bundle_file import check_place
     from ..training.model_folder import resolve_model
 
-    if (options.bundle_in is None) != (options.bundle_out is None):
+    files = [path.resolve() for path in (options.bundle_in, options.bundle_out) if path]
+    if len(set(files)) == 1:
         raise UserFacingError("bundle.both")
+    if files:
+        check_place(options.bundle_out, MAX_HEAD_BYTES)
     if options.shard_base and place_of() is None:
         raise UserFacingError("training.shard_alone")
     where = destination(options)

@@ -11,6 +11,7 @@ from ..files import write_durably
 from ..storage.audit_file import AuditFile, Verdict, as_csv, as_json, verify_audit
 from ..storage.secrets import NOTE, Role, load_key
 from ..wording import told
+from .outputs import check_new
 from .parser import Parser
 
 BROKEN = 1
@@ -22,6 +23,8 @@ def run(argv: list[str]) -> int:
     target: Path | None = options.export
     if target and target.suffix.lower() not in (".csv", ".json"):
         raise UserFacingError("audit.suffix", path=str(target))
+    if target:
+        check_new(target, "--export")
     verdict = verify_audit(options.path, options.against)
     if verdict.fault:
         print(f"Broken. {told(verdict.fault)}")

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import UserFacingError
 from ..files import write_durably
-from ..storage.results import ResultRow
+from ..storage.results import PICTURES, ResultRow
 from .by_task import averaged
 from .compare import Setting, labels_of, settings_of
 from .curves import Curve, Quantity, curves_of
@@ -101,7 +101,7 @@ def draw_plots(folder: Path, rows: Sequence[ResultRow]) -> list[Path]:
         mpl.rcdefaults()  # whatever the machine's own settings are
         style: Any = mpl.rcParams
         style.update(_STYLE)
-        for name, draw in (("loss", _loss), ("drift_and_rank", _drift_and_rank), ("bytes_and_score", _bytes)):
+        for name, draw in zip(PICTURES, (_loss, _drift_and_rank, _bytes), strict=True):
             figure = draw(rows, settings)
             if figure is not None:
                 written += _write(figure, folder / name)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..files import write_durably
 from ..scores import TaskName
-from ..storage.results import ResultRow, Results, read_results
+from ..storage.results import TABLE_FILE, ResultRow, Results, read_results
 from ..wording import tr, written
 from ..wording.sizes import percent_of
 from .beyond import FULL, alone_on_all_notes, cohort_tables, fitted_table, newcomer_table
@@ -24,7 +24,6 @@ from .compare import Comparison, Line, Split, Spread, compare, labels_of
 from .differences import FEW_SEEDS, RESAMPLES, Difference
 from .plots import draw_plots
 
-TABLE_FILE: Final = "table.md"
 _PICTURES: Final = {
     "loss.png": "Loss on validation notes after each round",
     "drift_and_rank.png": "Drift and rank in each round",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import UserFacingError, disk_fault
-from ..files import beside, make_folder, remove, sync_folder
+from ..files import beside, is_taken, make_folder, remove, sync_folder
 from .audit import FILE as AUDIT_FILE
 from .database import copy_database
 from .ledger import FILE as LEDGER_FILE
@@ -50,7 +50,7 @@ def back_up(data_dir: Path, ledger: Ledger, blobs: Collection[str], target: Path
 
 def deliver(made: Path, target: Path) -> int:
     """Moves a backup to where it is wanted, whole or not at all: a `.tar` file or a new folder. Returns its bytes."""
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+    if is_taken(target):
         raise UserFacingError("backup.exists", path=str(target))
     make_folder(target.parent)
     partial = beside(target)

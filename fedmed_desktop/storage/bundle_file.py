@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from ..errors import UserFacingError, disk_fault
-from ..files import beside, make_folder, sync_folder
+from ..files import beside, is_taken, make_folder, sync_folder
 
 HEAD: Final = "bundle.json"
 
@@ -83,6 +83,15 @@ def write_bundle(path: Path, head: bytes, blobs: Mapping[str, Path]) -> None:
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise disk_fault(error, path) from error
+
+
+def check_place(path: Path, most_head: int) -> None:
+    """Raises UserFacingError where something else than an earlier bundle is there, which a new one replaces."""
+    if is_taken(path):
+        try:
+            read_bundle(path, most_head)
+        except UserFacingError:
+            raise UserFacingError("bundle.other_file", path=str(path)) from None
 
 
 def read_bundle(path: Path, most_head: int) -> BundleFile:

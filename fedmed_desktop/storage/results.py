@@ -24,7 +24,10 @@ from ..scores import Counts, TaskName
 FORMAT: Final = 1
 HEAD_FILE: Final = "experiment.json"
 CELLS_FILE: Final = "cells.jsonl"
-CSV_FILE, JSON_FILE = "results.csv", "results.json"
+CSV_FILE, JSON_FILE, TABLE_FILE = "results.csv", "results.json", "table.md"
+PICTURES: Final = ("loss", "drift_and_rank", "bytes_and_score")  # each as .png and .svg
+_DRAWN: Final = tuple(f"{name}.{ending}" for name in PICTURES for ending in ("png", "svg"))
+_MADE: Final = (CSV_FILE, JSON_FILE, TABLE_FILE, *_DRAWN)
 
 # A folder may come from anybody: far above any experiment, and small enough for a desktop's memory.
 _HEAD_BYTES: Final = 2**20
@@ -162,7 +165,7 @@ def begin_results(folder: Path, head: ResultsHead, cells: Collection[str] = ()) 
             raise UserFacingError("results.other_label", path=str(folder), label=other[0])
         if found.done:
             labels, done = found.labels | labels, done | set(found.done)
-    elif foreign := next((name for name in (CSV_FILE, JSON_FILE) if (folder / name).exists()), None):
+    elif foreign := next((name for name in _MADE if (folder / name).exists()), None):
         raise UserFacingError("results.foreign", path=str(folder), file=foreign)
     head = head.model_copy(update={"labels": labels, "cells": len(done) if cells else head.cells})
     write_durably(folder / HEAD_FILE, head.model_dump_json(indent=1).encode())

@@ -57,6 +57,7 @@ SENTENCES: Final = {
     "diverged; lower the learning rate and train again.",
     "lora.tensor_unknown": "The tensor {tensor} does not belong in a LoRA adapter. Choose an adapter with only "
     "LoRA factors of linear layers.",
+    "output.exists": "{path} is there already. Choose another name after {option}; a folder must be new or empty.",
     "storage.busy": "Another fedmed-desktop has been writing to {path} for several seconds. Try again in a moment.",
     "storage.disk_full": "The disk is full, so {path} cannot be written. Free some space; everything that was "
     "acknowledged is safe.",

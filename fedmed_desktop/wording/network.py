@@ -4,8 +4,8 @@
 from typing import Final
 
 SENTENCES: Final = {
-    "bundle.both": "Give --bundle-in and --bundle-out together: the file that came from the host, and the file that "
-    "goes back.",
+    "bundle.both": "Give --bundle-in and --bundle-out together: the file that came from the host, and another file, "
+    "which goes back.",
     "bundle.connected": "{site} is connected right now, so its file is not used. Let it send its update over the "
     "connection.",
     "bundle.damaged": "{path} cannot be used: {reason}. Copy it again from where it was made.",
@@ -15,6 +15,8 @@ SENTENCES: Final = {
     "bundle.missing": "There is no file {path}. Check the path, and that the medium is plugged in.",
     "bundle.not_understood": "This file is not a readable round ({place}). Copy it again, or have it made again with "
     "the same version of fedmed-desktop.",
+    "bundle.other_file": "{path} is there already and is not an earlier carried round. Move it away, or choose another "
+    "name.",
     "bundle.other_key": "This file was not signed by the sender that it names. Nothing was taken from it. Tell the "
     "host: someone may have changed it on the way.",
     "bundle.other_site": "This file is for {found}, and this site is {site}. Use the file that the host made for "

@@ -8519,8 +8519,8 @@
         <translation>Dateien des Modells in {path} haben sich geändert, als das Programm sie gerade laden wollte. Starten Sie neu; das Programm prüft das Modell dann noch einmal.</translation>
     </message>
     <message>
-        <source>Give --bundle-in and --bundle-out together: the file that came from the host, and the file that goes back.</source>
-        <translation>--bundle-in und --bundle-out gehören zusammen: die Datei, die vom Betreiber kam, und die, die zurückgeht.</translation>
+        <source>Give --bundle-in and --bundle-out together: the file that came from the host, and another file, which goes back.</source>
+        <translation>--bundle-in und --bundle-out gehören zusammen: die Datei, die vom Betreiber kam, und eine andere, die zurückgeht.</translation>
     </message>
     <message>
         <source>Give either an invitation or the address of a coordinator on this computer, not both.</source>
@@ -10339,8 +10339,16 @@
         <translation>{path} gibt es schon und enthält Dateien. Wählen Sie einen anderen Namen: Nichts wird überschrieben.</translation>
     </message>
     <message>
+        <source>{path} is there already and is not an earlier carried round. Move it away, or choose another name.</source>
+        <translation>{path} gibt es schon, und es ist keine früher überbrachte Runde. Verschieben Sie es, oder wählen Sie einen anderen Namen.</translation>
+    </message>
+    <message>
         <source>{path} is there already and is not an earlier invitation of {site} to this federation. Move it away, or choose another folder with --out.</source>
         <translation>{path} gibt es schon und ist keine frühere Einladung von {site} zu dieser Föderation. Verschieben Sie es, oder wählen Sie mit --out einen anderen Ordner.</translation>
+    </message>
+    <message>
+        <source>{path} is there already. Choose another name after {option}; a folder must be new or empty.</source>
+        <translation>{path} gibt es schon. Wählen Sie nach {option} einen anderen Namen; ein Ordner muss neu oder leer sein.</translation>
     </message>
     <message>
         <source>{path} is there already. Choose another name for the backup; a folder must be new or empty.</source>

@@ -8519,8 +8519,8 @@
         <translation>Los archivos del modelo en {path} cambiaron cuando el programa iba a cargarlo. Vuelva a empezar; el programa comprobará entonces el modelo de nuevo.</translation>
     </message>
     <message>
-        <source>Give --bundle-in and --bundle-out together: the file that came from the host, and the file that goes back.</source>
-        <translation>Indique --bundle-in y --bundle-out juntas: el archivo que llegó del anfitrión y el archivo que vuelve a él.</translation>
+        <source>Give --bundle-in and --bundle-out together: the file that came from the host, and another file, which goes back.</source>
+        <translation>Indique --bundle-in y --bundle-out juntas: el archivo que llegó del anfitrión y otro archivo, el que vuelve a él.</translation>
     </message>
     <message>
         <source>Give either an invitation or the address of a coordinator on this computer, not both.</source>
@@ -10339,8 +10339,16 @@
         <translation>{path} ya existe y contiene archivos. Elija otro nombre: no se sobrescribe nada.</translation>
     </message>
     <message>
+        <source>{path} is there already and is not an earlier carried round. Move it away, or choose another name.</source>
+        <translation>{path} ya existe y no es una ronda transportada antes. Muévalo a otro sitio, o elija otro nombre.</translation>
+    </message>
+    <message>
         <source>{path} is there already and is not an earlier invitation of {site} to this federation. Move it away, or choose another folder with --out.</source>
         <translation>{path} ya existe y no es una invitación anterior de {site} a esta federación. Muévalo a otro sitio, o elija otra carpeta con --out.</translation>
+    </message>
+    <message>
+        <source>{path} is there already. Choose another name after {option}; a folder must be new or empty.</source>
+        <translation>{path} ya existe. Elija otro nombre después de {option}; una carpeta debe ser nueva o estar vacía.</translation>
     </message>
     <message>
         <source>{path} is there already. Choose another name for the backup; a folder must be new or empty.</source>

@@ -8519,8 +8519,8 @@
         <translation>Des fichiers du modèle dans {path} ont changé alors que le programme allait le charger. Redémarrez&#xa0;; le programme vérifiera alors à nouveau le modèle.</translation>
     </message>
     <message>
-        <source>Give --bundle-in and --bundle-out together: the file that came from the host, and the file that goes back.</source>
-        <translation>Donnez --bundle-in et --bundle-out ensemble&#xa0;: le fichier venu de l’organisateur, et celui qui lui revient.</translation>
+        <source>Give --bundle-in and --bundle-out together: the file that came from the host, and another file, which goes back.</source>
+        <translation>Donnez --bundle-in et --bundle-out ensemble&#xa0;: le fichier venu de l’organisateur, et un autre, qui lui revient.</translation>
     </message>
     <message>
         <source>Give either an invitation or the address of a coordinator on this computer, not both.</source>
@@ -10339,8 +10339,16 @@
         <translation>{path} existe déjà et contient des fichiers. Choisissez un autre nom&#xa0;: rien n’est écrasé.</translation>
     </message>
     <message>
+        <source>{path} is there already and is not an earlier carried round. Move it away, or choose another name.</source>
+        <translation>{path} existe déjà et n’est pas un tour transporté auparavant. Déplacez-le, ou choisissez un autre nom.</translation>
+    </message>
+    <message>
         <source>{path} is there already and is not an earlier invitation of {site} to this federation. Move it away, or choose another folder with --out.</source>
         <translation>{path} existe déjà et n’est pas une invitation antérieure de {site} à cette fédération. Déplacez-le, ou choisissez un autre dossier avec --out.</translation>
+    </message>
+    <message>
+        <source>{path} is there already. Choose another name after {option}; a folder must be new or empty.</source>
+        <translation>{path} existe déjà. Choisissez un autre nom après {option}&#xa0;; le dossier doit être nouveau ou vide.</translation>
     </message>
     <message>
         <source>{path} is there already. Choose another name for the backup; a folder must be new or empty.</source>

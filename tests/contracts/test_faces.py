@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "storage.outbox": {"Decision", "Record"},
     "storage.roll": {"Member", "OpenInvitation"},
     "storage.audit_file": {"AuditFile", "Verdict", "as_csv", "as_json", "verify_audit"},
+    "storage.bundle_file": {"check_place"},  # whether a carried round may be written there
     "storage.results": {"Results", "read_results"},
     "storage.secrets": {"Kept", "NOTE", "Role", "load_key", "where_kept"},  # where a secret key lies
     "storage.journal": {"MOST_STEPS", "stride_of"},  # which steps of a long round are kept

@@ -21,10 +21,10 @@ from fedmed_desktop.lab.beyond import FULL
 from fedmed_desktop.lab.cells import Cell, cells
 from fedmed_desktop.lab.engines import SiteJob
 from fedmed_desktop.lab.experiment import Experiment, load_experiment
-from fedmed_desktop.lab.report import TABLE_FILE, write_report
+from fedmed_desktop.lab.report import write_report
 from fedmed_desktop.lab.run import Lab, LabOptions
 from fedmed_desktop.resources import resource
-from fedmed_desktop.storage.results import CELLS_FILE, CellResult, ResultRow, Results, read_results
+from fedmed_desktop.storage.results import CELLS_FILE, TABLE_FILE, CellResult, ResultRow, Results, read_results
 from tests.parts.told import told_as
 
 if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py

@@ -341,9 +341,9 @@ def test_that_the_command_line_says_the_verdict_first(tmp_path: Path, capsys: py
     assert "--against" in said and "not signed" in said
     assert verify_audit(tmp_path / "x.json").fault is None
     key, _ = load_key(site, "site", in_file=True)
-    assert cli.main(["--verify-audit", str(site), "--export", str(tmp_path / "x.json")]) == 0
+    assert cli.main(["--verify-audit", str(site), "--export", str(tmp_path / "y.json")]) == 0
     assert f"signed with the key {key.fingerprint}" in capsys.readouterr().out
-    assert verify_audit(tmp_path / "x.json").file.signed_by == key.fingerprint
+    assert verify_audit(tmp_path / "y.json").file.signed_by == key.fingerprint
     with closing(sqlite3.connect(site / "audit.sqlite")) as connection, connection:
         connection.execute("UPDATE entries SET reason = 'another' WHERE seq = 3")
     assert cli.main(["--verify-audit", str(site)]) == 1
