@@ -267,7 +267,6 @@ class Program(QObject):
         self.window.show_join()
 
     @Slot()
-    @Slot()
     def _leave(self) -> None:
         if not self.desk.is_demo:
             self.memory.leaves()

@@ -24,10 +24,16 @@ MOST_MS: Final = 50.0
 # core that shares its units with others' work, may take as much longer here as it does for everything.
 USUAL_SUM_MS: Final = 8.5
 MOST_WAIT_MS: Final = 10_000.0  # on the wall
-# What a page's first need may take: the Monitor, with three charts, is made in 65 ms, and in 190 ms by a test that
-# turns to it before the charts' library has come, which the program loads beside the GUI thread.
+# What a page's first need may take, whoever turns to it: the Monitor, with three charts, is made in 65 ms, and in
+# 190 ms by a test that turns to it before the charts' library has come, which the program loads beside the GUI thread.
 MOST_FIRST_MS: Final = 250.0
-MAKES_A_PAGE: Final = frozenset({"desktop.frame.window.Window.prepare", "desktop.frame.window.Window._turn_to"})
+MAKES_A_PAGE: Final = frozenset(
+    {
+        "desktop.frame.window.Window.prepare",
+        "desktop.frame.window.Window._turn_to",
+        "desktop.frame.late.Late.__call__",
+    }
+)
 # What a person asks for and sees come as a whole: another size of text or other colours, for which all that there is
 # takes its style anew (0.4 s a window, and a test may have two), the five charts of an experiment, which take 0.2 s,
 # the window of the guide, and a pasted text, of which Qt lays out two megabytes in 0.2 s. And the pictures of a run
@@ -43,7 +49,6 @@ COMES_AS_A_WHOLE: Final = frozenset(
         "desktop.trial.note_panel.NoteCard._changed",
         "desktop.trial.page.TrialPage.read_note",  # which refuses it, and shows the field in another colour
         "desktop.offscreen.Recorder._look",
-        "desktop.frame.hosting.Hosting.begin",  # opens its page, made at this first need
     }
 )
 
@@ -123,6 +128,9 @@ _slot: Final = QtCore.Slot
 def watch_slots() -> None:
     """From now on modules that are imported have slots that are watched. Before any of the desktop is imported."""
     QtCore.Slot = _watched_slot  # type: ignore[assignment,misc]
+    from fedmed_desktop.desktop.frame.late import Late
+
+    Late.__call__ = timed(Late.__call__)  # type: ignore[method-assign]
 
 
 def _watched_slot(*types: object, **options: Any) -> Callable[[Function], Function]:

@@ -77,6 +77,19 @@ def test_that_what_a_slot_may_take_for_a_page_is_not_blamed_on_the_slot_that_cal
     assert not found()
 
 
+def test_that_a_page_that_a_slot_is_the_first_to_need_is_not_blamed_on_it_but_has_its_own_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from fedmed_desktop.desktop.frame.late import Late
+
+    monkeypatch.setattr(slots, "slowness", lambda: 1.0)
+    late = Late(lambda: compute(slots.MOST_MS + 20))
+    Page(late).without()
+    assert not found()
+    Page(Late(lambda: compute(slots.MOST_FIRST_MS + 20))).without()
+    assert "Late.__call__" in found()[0]
+
+
 def test_that_a_short_slot_is_not_seen_and_gets_what_the_signal_carries() -> None:
     before = slots.WATCH.count
     page = Page(lambda: compute(5))
