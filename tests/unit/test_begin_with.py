@@ -16,6 +16,7 @@ from fedmed_desktop.lab.experiment import Experiment
 from fedmed_desktop.lab.run import identity
 from fedmed_desktop.lora import Adapter, Module, algebra
 from fedmed_desktop.lora.base_model import linears_in_files
+from fedmed_desktop.lora.first import first_adapter
 from tests.parts.told import told_as
 
 FOUND = ["--new-federation", "--notes-types", "drug", "--alpha", "8"]
@@ -86,3 +87,25 @@ def test_that_a_lab_s_adapter_of_another_model_is_refused_before_any_cell_runs(
     Adapter({name: module for name, module in given.items() if name != min(given)}).save_peft(tmp_path / "adapter")
     with told_as(f"{min(given)} is in only one"):
         BaseFacts.of(tiny_model, tmp_path / "adapter")
+
+
+def test_that_all_directions_of_an_earlier_adapter_can_learn(tmp_path: Path) -> None:
+    """A PEFT folder fills smaller modules up with zeros, and its rank may be more than a small layer has."""
+    rng = np.random.default_rng(1)
+    ranks = {"h.0.narrow": (6, 20, 3), "h.0.wide": (20, 20, 8), "h.1.untrained": (20, 20, 2)}
+    trained = Adapter(
+        {
+            name: Module(rng.standard_normal((d, r), np.float32), rng.standard_normal((r, k), np.float32), 2.0)
+            for name, (d, k, r) in ranks.items()
+        }
+    )
+    trained = Adapter({**trained, "h.1.untrained": Module(np.zeros((20, 2)), np.zeros((2, 20)), 2.0)})
+    trained.save_peft(tmp_path)
+    given = Adapter.load_peft(tmp_path)
+    assert set(given.ranks.values()) == {8}
+    first = first_adapter(given.shapes, 8, 2.0, 1, given)
+    assert first.ranks == Adapter.initial(given.shapes, 8, 2.0, 1).ranks == {**given.ranks, "h.0.narrow": 6}
+    assert algebra.distance(first, trained) < 1e-6 * algebra.norm(trained)
+    for name, module in first.items():
+        assert (module.B.any(axis=0) | module.A.any(axis=1)).all(), name
+        assert np.linalg.matrix_rank(module.A) == module.rank, "no two rows are alike"
