@@ -81,7 +81,7 @@ class Canary(Frozen):
     """Records that were planted, seen `repeats` times in this round: exposure in bits (Carlini et al. 2019, section 4).
 
     That is log2 of the number of alternatives less log2 of the record's rank among them; `low` and `high` from the 95 %
-    interval of the rank. `most` can be measured.
+    interval of the rank. Of several records all three are means. `most` can be measured.
     """
 
     repeats: Count

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fedmed_desktop.training.batches import Encoder
     from fedmed_desktop.training.generation import Request, generate
     from fedmed_desktop.training.probes.budget import Budget
-    from fedmed_desktop.training.probes.canaries import ALTERNATIVES, exposures, plant
+    from fedmed_desktop.training.probes.canaries import ALTERNATIVES, _canary, exposures, plant
     from fedmed_desktop.training.probes.intervals import auc, auc_interval, hits_at, wilson
     from fedmed_desktop.training.probes.rare_strings import invented_like, rare_strings
     from fedmed_desktop.training.probes.reader import Reader
@@ -247,3 +247,11 @@ def test_that_exposure_is_by_rank_among_alternatives(base: BaseModel, reader: Re
     assert ALTERNATIVES == 63 and all(0 <= one.exposure <= 6 for one in found)
     mean = sum(one.exposure * one.records for one in found) / 6
     assert mean < 3.5, "a model that never saw them ranks them anywhere: 1.4 bits on average"
+
+
+@pytest.mark.parametrize("ranks", [[0, 63], [5, 50], [0, 0], [63, 63], [0, 20], [7]])
+def test_that_the_exposure_of_records_lies_within_its_interval(ranks: list[int]) -> None:
+    """Records that are known unequally well too: one interval of all their alternatives would be about another mean."""
+    found = _canary(4, ranks)
+    assert 0 <= found.low <= found.exposure <= found.high <= found.most + 1e-9
+    assert found.high - found.low < 2.5

@@ -80,15 +80,22 @@ def exposures(
 
 
 def _canary(seen: int, better: Iterable[int]) -> Canary:
-    """Result of several records: the geometric mean of ranks, and the interval of all their alternatives together."""
+    """Result of several records: means of their exposures and of the ends of their own intervals.
+
+    Records may be known unequally well, so that one interval of all their alternatives would not be about that mean.
+    """
     counts = list(better)
-    low, high = wilson(sum(counts), ALTERNATIVES * len(counts))
     most = math.log2(ALTERNATIVES + 1)
+
+    def exposure(ranks: Iterable[float]) -> float:
+        return sum(most - math.log2(1 + rank) for rank in ranks) / len(counts)
+
+    ends = [wilson(count, ALTERNATIVES) for count in counts]
     return Canary(
         repeats=seen,
-        exposure=sum(most - math.log2(count + 1) for count in counts) / len(counts),
-        low=most - math.log2(1 + high * ALTERNATIVES),
-        high=most - math.log2(1 + low * ALTERNATIVES),
+        exposure=exposure(counts),
+        low=exposure(high * ALTERNATIVES for _, high in ends),
+        high=exposure(low * ALTERNATIVES for low, _ in ends),
         most=most,
         records=len(counts),
     )
