@@ -125,7 +125,7 @@ class EncoderRun:
         asked = experiment.clients / len(self._sites) if experiment.clients else 1.0
         size = Size(len(examples), sum(map(len, examples)), {})
         training = TrainingSettings(epochs=settings.epochs, batch_size=settings.batch_size)
-        steps = steps_of(size, training, site.speed * asked, experiment.max_tokens_per_site)
+        steps = max(1, round(asked * steps_of(size, training, site.speed, experiment.max_tokens_per_site)))
         return _Member(site.name, examples, steps, len(site.notes.train))
 
     def _everybody(self) -> _Member:

@@ -14,7 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedmed_desktop.clinical import Note, Span
+from fedmed_desktop.clinical import Note, SiteNotes, Span
+from fedmed_desktop.lab.cells import Cell
+from fedmed_desktop.lab.experiment import Experiment
+from fedmed_desktop.lab.partition import LabSite
 from fedmed_desktop.lora.base_model import weight_files
 from fedmed_desktop.resources import resource
 from tests.parts.told import told_as
@@ -23,6 +26,7 @@ if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
     import torch
     from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+    from fedmed_desktop.lab.encoder import EncoderRun
     from fedmed_desktop.training.device import choose_device
     from fedmed_desktop.training.encoder.model import Encoder
     from fedmed_desktop.training.encoder.tagging import Tagged, Tagger, Tags
@@ -254,6 +258,25 @@ def test_that_training_leaves_tags_alone_that_the_site_does_not_use() -> None:
     assert set(evaluate(made, toy_notes(4), ["drug"]).scores.strict) == {"drug"}
 
 
+def test_that_a_site_does_its_share_of_the_steps_that_its_tokens_allow() -> None:
+    """Where a federation asks one of two sites in each round, the bound on tokens holds before the share is taken."""
+    experiment = Experiment(
+        name="e", types=TYPES, sites=(2,), baselines=("encoder",), encoder={"epochs": 4, "batch_size": 2}
+    )
+    notes = toy_notes(8)
+    sites = [LabSite(name, SiteNotes(notes, notes[:2], None), TYPES) for name in ("Site 1", "Site 2")]
+    cell = Cell("encoder", "encoder FedAvg", 2, 1, way="federated")
+
+    def steps(**changes: int) -> set[int]:
+        asked = experiment.model_copy(update=changes)
+        return {member.steps for member in EncoderRun(asked, cell, sites, ("validation",))._members}
+
+    tokens = sum(map(len, encoder().tagger.tagged(notes, TYPES)))
+    assert steps() == {16} and steps(clients=1) == {8}
+    assert steps(max_tokens_per_site=2 * tokens) == {8}
+    assert steps(max_tokens_per_site=2 * tokens, clients=1) == {4}
+
+
 # -- folders -----------------------------------------------------------------------------------------------------------
 
 
@@ -299,6 +322,31 @@ def test_that_embeddings_which_are_frozen_stay_as_they_are(folder: Path) -> None
     before = words.detach().clone()
     train(made, made.tagger.tagged(toy_notes(8), TYPES), EncoderTraining(2, 4, 1e-2), 1)
     assert torch.equal(words, before)
+
+
+def test_that_a_text_never_has_more_places_than_a_roberta_leaves_for_it(tmp_path: Path) -> None:
+    """Its first place is the one behind the padding's number; the tokenizer knows no longest text."""
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(resource("demo_model"), local_files_only=True)
+    config = transformers.RobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=66,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    path = tmp_path / "roberta"
+    transformers.RobertaModel(config, add_pooling_layer=False).save_pretrained(path)  # type: ignore[no-untyped-call]
+    tokenizer.save_pretrained(path)
+    made = load(path)
+    made.threads = 1
+    assert made.max_tokens == 66 - 1 - tokenizer.pad_token_id
+    notes = [note("x " * words) for words in range(50, 80)]
+    assert max(map(len, made.tagger.tagged(notes, TYPES))) == made.max_tokens
+    assert evaluate(made, notes, TYPES).units == sum(range(50, 80))
 
 
 def test_that_a_folder_which_is_no_encoder_is_told(folder: Path, tmp_path: Path) -> None:

@@ -148,6 +148,13 @@ def _embeddings(model: Any) -> nn.Module:
 
 
 def _longest(model: Any, tokenizer: Any, max_tokens: int) -> int:
-    """The longest input that is asked for and that the model can read."""
+    """The longest input that is asked for and that the model can read.
+
+    RoBERTa and its kin number a text's places from behind that of the padding, so that the first ones are never used.
+    """
     positions = getattr(model.config, "max_position_embeddings", None) or math.inf
-    return int(min(max_tokens, positions, tokenizer.model_max_length))
+    tables = [table for name, table in model.named_modules() if name.endswith(".position_embeddings")]
+    unused = max(
+        (table.padding_idx + 1 for table in tables if getattr(table, "padding_idx", None) is not None), default=0
+    )
+    return int(min(max_tokens, positions - unused, tokenizer.model_max_length))
