@@ -160,7 +160,8 @@ class SitePart:
 
     def receipt(self, sha256: str, peer_head: str = "") -> None:
         """The update is on the coordinator's disk and counts; its audit chain ended with `peer_head` then."""
-        if self._is_released(sha256):
+        entry = self.entries.get(sha256)
+        if entry and (entry.state == "released" or (entry.state == "acknowledged" and entry.plan == self.plan)):
             self._out.append(do.Record(sha256, "acknowledged", "coordinator", peer_head=peer_head))
 
     def refused(self, sha256: str, code: str, params: Mapping[str, str | int | float]) -> None:
@@ -275,7 +276,7 @@ class SitePart:
                 self._begin(do.AskPerson(entry))
             case "approved":
                 self.due, self.wake_at, self._tries = do.Record(sha256, "released", "agent"), entry.effective, 0
-            case "released":
+            case "released" | "acknowledged":  # who asks for the latter goes on from an older backup
                 self.offers.one(entry)
             case "kept" if self.attempt > self._kept_at.setdefault(sha256, self.attempt):
                 self._begin(do.Record(sha256, "asked_again", "coordinator"))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fedmed_desktop import events
 from fedmed_desktop.cli import main
 from fedmed_desktop.coordinator.errands import Errands
 from fedmed_desktop.federation.work import Entry
@@ -70,6 +71,30 @@ async def test_that_a_backup_of_a_running_coordinator_goes_on_to_the_same_end(
         async with running(agent(sites, "Far Clinic", port, jobs, []), agent(sites, "Near", port, jobs, [])) as tasks:
             async with asyncio.timeout(20):
                 assert set(await asyncio.gather(*tasks)) == {expected}
+
+
+async def test_that_sites_send_again_what_a_coordinator_that_goes_on_from_an_older_backup_has_lost(
+    tmp_path: Path, jobs: Jobs
+) -> None:
+    """They hold receipts for all of it: without that, nobody would ever answer a restored coordinator."""
+    sites = tmp_path / "sites"
+    async with coordinator(tmp_path / "c", TWO, []) as (host, port):
+        errands = asyncio.create_task(Errands(host, tmp_path / "c", lambda event: None).watch())
+        async with running(agent(sites, "Near", port, jobs, [])) as [near]:
+            await until(lambda: host.rounds.state.sites == ["Near"])
+            assert await commanded("--backup", tmp_path / "backup", "--data-dir", tmp_path / "c") == 0
+            async with running(agent(sites, "Far Clinic", port, jobs, [])) as [far], asyncio.timeout(20):
+                expected = await far
+                assert await near == expected
+        errands.cancel()
+    seen = list[events.Event]()
+    async with coordinator(tmp_path / "backup", TWO, []) as (host, port):
+        assert not host.rounds.state.plans
+        again = agent(sites, "Far Clinic", port, jobs, seen), agent(sites, "Near", port, jobs, [])
+        async with running(*again) as tasks, asyncio.timeout(20):
+            assert set(await asyncio.gather(*tasks)) == {expected}
+    phases = [event.phase for event in seen if isinstance(event, events.PhaseChanged) and event.round]
+    assert phases == ["uploading", "sent"] * 3, "nothing is trained, scored or decided a second time"
 
 
 async def test_that_a_backup_is_made_of_a_coordinator_that_does_not_run(tmp_path: Path, jobs: Jobs) -> None:

@@ -102,7 +102,7 @@ class Site:
             case do.Store() | do.Record() | do.Conclude():
                 self._write(item)
             case do.Offer(update):
-                assert self.entry(update.sha256).state == "released"
+                assert self.entry(update.sha256).state in ("released", "acknowledged"), "as Outbox.open_released says"
                 may = self.part.may_send(update.sha256, self.now)
                 self.sent += [item] if may else []
                 self.give(lambda: None)  # what it tells of that

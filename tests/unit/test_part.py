@@ -103,6 +103,20 @@ def test_that_an_answered_plan_is_answered_again_from_the_outbox(site: Site) -> 
     assert site.trained == [plan()]
 
 
+def test_that_what_was_acknowledged_is_offered_again_to_who_asks_for_it_again(site: Site) -> None:
+    entry = site.until_asked(plan())
+    site.decide()
+    site.wait()
+    site.give(lambda: site.part.receipt(entry.sha256))
+    site.welcome()
+    assert site.offered == [entry.sha256], "nobody has asked yet"
+    site.ask(plan())
+    assert site.offered == [entry.sha256] * 2 and site.phases[-1] == (1, "uploading")
+    site.give(lambda: site.part.receipt(entry.sha256))
+    assert site.states == ["acknowledged"] and site.phases[-1] == (1, "sent")
+    assert site.decided == ["approved", "released"] and site.trained == [plan()]
+
+
 def test_that_what_is_kept_is_declined_and_asked_again_only_at_a_new_attempt(site: Site) -> None:
     entry = site.until_asked(plan())
     site.decide(approve=False)
