@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from . import masked
@@ -10,6 +11,7 @@ from .actions import Combine
 from .drift import measure_drift
 from .inputs import RoundCombined
 from .methods import Opening
+from .plan import Plan
 from .record import RoundRecord, RoundsState, SiteRecord
 from .screened import recent_norms, weights_of
 from .spec import FederationSpec
@@ -38,6 +40,18 @@ def opening(spec: FederationSpec, state: RoundsState) -> Opening:
         cuts=state.cuts,
         state=state.method,
     )
+
+
+def asked_again(spec: FederationSpec, state: RoundsState) -> dict[str, Plan]:
+    """Plans of a round that is asked again: where too few sites are left of it for a quorum, since the others were shut
+    out, sites that have come since, or were not asked, take their places. None can where updates are masked.
+    """
+    if state.masking or len(state.plans) >= spec.round.quorum:
+        return state.plans
+    plans = spec.method.plan(replace(opening(spec, state), clients=None))
+    others = [site for site in sorted(plans) if site not in state.plans]
+    free = len(others) if spec.round.clients is None else spec.round.clients - len(state.plans)
+    return state.plans | {site: plans[site] for site in others[:free]}
 
 
 def closed(spec: FederationSpec, state: RoundsState) -> Combine:

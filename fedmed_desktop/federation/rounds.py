@@ -33,7 +33,7 @@ from .inputs import (
 from .plan import Plan
 from .record import RoundsState
 from .refusing import refusal
-from .round_values import closed, opening, record
+from .round_values import asked_again, closed, opening, record
 from .screened import weights_of
 from .screening_events import screened
 from .spec import FederationSpec
@@ -308,6 +308,7 @@ class Rounds:
         state.attempt += 1
         masked.wait_again(state, now)
         state.declined, state.awaiting, state.reason = {}, {}, ""
+        state.plans = asked_again(self.spec, state)
         self._ask(now, step)
 
     def _close_if_answered(self, now: datetime, step: Step) -> None:

@@ -446,6 +446,34 @@ def test_that_a_dump_holds_everything() -> None:
     assert copy.plan_for("B") == drive.rounds.plan_for("B")
 
 
+def test_that_a_round_that_lost_sites_for_good_goes_on_with_those_that_took_their_places() -> None:
+    drive = Driver(quorum=3).opened()
+    for site in "AB":
+        drive(UpdateArrived(site=site, update=update(site, 1)), 1)
+    drive(SiteShutOut(site="B"), 2)  # what it sent counts
+    drive(SiteShutOut(site="C"), 2)
+    assert drive.phase == "open" and drive.rounds.state.attempt == 2  # nobody is left to ask
+    drive(TimePassed(), 12)
+    assert drive.phase == "paused" and drive.rounds.state.reason == "quorum"
+    drive(SiteJoined(site="C"), 13)  # invited again, with another key
+    assert offers(drive(Resumed(), 14)) == ["C"]
+    step = drive(UpdateArrived(site="C", update=update("C", 1)), 15)
+    assert isinstance(step.actions[-1], Combine) and step.actions[-1].updates.keys() == set("ABC")
+
+
+def test_that_a_drawn_site_that_is_shut_out_is_replaced_by_one_that_was_not_asked() -> None:
+    drive = Driver(round={"sites": 4, "quorum": 2, "clients": 2, "training_minutes": 10})
+    for site in "ABCD":
+        drive(SiteJoined(site=site), 0)
+    one, other = drive.rounds.state.plans
+    drive(UpdateArrived(site=one, update=update(one, 1)), 1)
+    step = drive(SiteShutOut(site=other), 2)
+    assert offers(step) == [min(set("ABCD") - {one, other})] and drive.rounds.state.attempt == 2
+    assert len(drive.rounds.state.plans) == 2
+    drive(SiteDeclined(site=offers(step)[0], round=1, code="failed"), 3)
+    assert offers(drive(Resumed(), 4)) == offers(step)  # as many are left as the quorum needs
+
+
 def test_that_a_site_whose_changes_count_is_one_of_all_also_once_it_is_shut_out() -> None:
     """SCAFFOLD's c is the mean of what all have sent: it must not grow because one of them has gone."""
     drive = Driver().opened()
