@@ -13,7 +13,7 @@ from ..errors import UserFacingError
 from ..scores import Scores
 from . import part_actions as do
 from .plan import Plan
-from .policy import Decision, Facts, InForce, Params, decide, refusal, stripped
+from .policy import Decision, Facts, InForce, Params, decide, refusal, stripped, told
 from .probes import strictest, worst
 from .spec import FederationSpec
 from .work import Entry, LocalResult
@@ -162,6 +162,7 @@ def _facts(entry: Entry, spec: FederationSpec, entries: Iterable[Entry], policy:
         private=plan.training.privacy is not None,
         epsilon=evidence.epsilon_spent if trains else None,
         light=worst(probes, limits) if trains else "green",
+        scalars=told(report),
     )
 
 

@@ -81,9 +81,9 @@ class SitePart:
         """The site's policy, whenever it has changed. What waits for a decision or has not left is weighed anew."""
         self.gate.policy = policy
         match self.due:
-            case do.AskPerson(entry=entry):
-                self._out.append(do.Stop(0))
-                self._answer(entry)
+            case do.AskPerson(entry=Entry(sha256=sha256)) | do.Record(sha256, "approved" | "first_approved"):
+                self._out.append(do.Stop(0))  # an approval that waits for the disk was of another policy's rules
+                self._answer(self.entries[sha256])
             case do.Record(sha256=sha256, decision="released"):
                 self._begin(self.gate.taken_back(self.entries[sha256], self.spec, "the policy has changed"))
         self.offers.all(self._in("released"))

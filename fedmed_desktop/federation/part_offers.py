@@ -41,5 +41,6 @@ class Offers:
         if word.action != "deny" and opens == now:
             return True
         self._offered.discard(entry.sha256)
-        self.opens_at = None if word.action == "deny" else opens
+        if word.action != "deny":  # which keeps nothing else from being offered once the hours begin
+            self.opens_at = opens
         return False

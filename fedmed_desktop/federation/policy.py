@@ -28,6 +28,7 @@ STRICTNESS: Final[Mapping[Action, int]] = {"allow": 0, "ask": 1, "deny": 2}
 # Names of a report's scalars; its kind says which of the two reports it is, and always goes with it.
 SCALARS: Final = tuple(name for name in Report.model_fields if name != "kind")
 Params = Mapping[str, str | int | float]
+_EMPTY: Final = Report(notes=0)
 _ANY_DAY: Final = datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -151,7 +152,8 @@ class Layer:
 class Facts:
     """Facts of an update, or of the plan for one; None where they are not known.
 
-    `private`: whether it is trained with differential privacy; `epsilon`: what is spent with it.
+    `private`: whether it is trained with differential privacy; `epsilon`: what is spent with it. `scalars`: those that
+    the report tells, which was made under the policy of its time.
     """
 
     federation: str
@@ -166,6 +168,7 @@ class Facts:
     private: bool | None = None
     epsilon: float | None = None
     light: Light | None = None
+    scalars: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -268,6 +271,9 @@ def _limits(layer: Layer, facts: Facts) -> Iterator[Decision]:
     if worst is not None and facts.light is not None and BADNESS[facts.light] > BADNESS[worst]:
         yield _beyond(layer, "worst_light", "policy.reveals", most=worst, found=facts.light)
 
+    if layer.policy.scalars is not None and (more := sorted(facts.scalars - set(layer.policy.scalars))):
+        yield _beyond(layer, "scalars", "policy.scalar", scalar=more[0])
+
 
 def _beyond(layer: Layer, rule: str, code: str, **params: str | float) -> Decision:
     return Decision("deny", rule, layer.sha256, code, {"rule": rule, **params})
@@ -323,8 +329,12 @@ def stripped(policy: InForce, report: Report) -> Report:
     """The report without the scalars that may not leave: each is as where nothing was measured."""
     if policy.scalars is None:
         return report
-    empty = Report(notes=0)
-    return report.model_copy(update={name: getattr(empty, name) for name in SCALARS if name not in policy.scalars})
+    return report.model_copy(update={name: getattr(_EMPTY, name) for name in told(report) - policy.scalars})
+
+
+def told(report: Report) -> frozenset[str]:
+    """Names of the scalars that a report tells: others are as where nothing was measured."""
+    return frozenset(name for name in SCALARS if getattr(report, name) != getattr(_EMPTY, name))
 
 
 def _common(lists: Iterator[tuple[str, ...] | None]) -> frozenset[str] | None:

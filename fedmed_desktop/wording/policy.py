@@ -35,6 +35,8 @@ SENTENCES: Final = {
     "reveal less.",
     "policy.same_person": "{name} has approved this already: your hospital's policy (four_eyes) asks for a second "
     "person. Nothing has left.",
+    "policy.scalar": "Your hospital's policy ({rule}) does not let {scalar} leave, which this update still tells: it "
+    "was made before the policy said so. It stays here. Whoever keeps the policy can change that.",
     "policy.scalar_needed": "{name} cannot be joined: its method {method} needs {scalar} of each update, and your "
     "hospital's policy (scalars) does not let that leave. Ask whoever keeps the policy, or the host for another "
     "method.",

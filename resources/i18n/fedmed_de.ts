@@ -10087,6 +10087,10 @@
         <translation>Die Richtlinie Ihres Krankenhauses ({rule}) lässt dies nicht hinaus. Es bleibt hier. Die Verantwortlichen für die Richtlinie können diese Regel ändern.</translation>
     </message>
     <message>
+        <source>Your hospital&apos;s policy ({rule}) does not let {scalar} leave, which this update still tells: it was made before the policy said so. It stays here. Whoever keeps the policy can change that.</source>
+        <translation>Die Richtlinie Ihres Krankenhauses ({rule}) lässt {scalar} nicht hinaus, was in diesem Update noch steht: Es entstand, bevor die Richtlinie das sagte. Es bleibt hier. Die Verantwortlichen für die Richtlinie können das ändern.</translation>
+    </message>
+    <message>
         <source>Your hospital&apos;s policy ({rule}) leaves no hour of the week in which anything may leave: its files do not agree. Ask whoever keeps the policy.</source>
         <translation>Die Richtlinie Ihres Krankenhauses ({rule}) lässt keine Stunde der Woche übrig, in der etwas hinausdarf: Ihre Dateien widersprechen sich. Wenden Sie sich an die Verantwortlichen für die Richtlinie.</translation>
     </message>

@@ -10087,6 +10087,10 @@
         <translation>La política de su hospital ({rule}) no permite que esto salga. Se queda aquí. Quien mantiene la política puede cambiar esa regla.</translation>
     </message>
     <message>
+        <source>Your hospital&apos;s policy ({rule}) does not let {scalar} leave, which this update still tells: it was made before the policy said so. It stays here. Whoever keeps the policy can change that.</source>
+        <translation>La política de su hospital ({rule}) no deja salir {scalar}, que esta actualización todavía indica: se hizo antes de que la política lo dijera. Se queda aquí. Quien mantiene la política puede cambiarlo.</translation>
+    </message>
+    <message>
         <source>Your hospital&apos;s policy ({rule}) leaves no hour of the week in which anything may leave: its files do not agree. Ask whoever keeps the policy.</source>
         <translation>La política de su hospital ({rule}) no deja ninguna hora de la semana en la que pueda salir algo: sus archivos no concuerdan. Pregunte a quien mantiene la política.</translation>
     </message>

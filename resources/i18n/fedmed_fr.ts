@@ -10087,6 +10087,10 @@
         <translation>La politique de votre hôpital ({rule}) n’autorise pas cette sortie. Cela reste ici. La personne qui gère la politique peut modifier cette règle.</translation>
     </message>
     <message>
+        <source>Your hospital&apos;s policy ({rule}) does not let {scalar} leave, which this update still tells: it was made before the policy said so. It stays here. Whoever keeps the policy can change that.</source>
+        <translation>La politique de votre hôpital ({rule}) ne laisse pas sortir {scalar}, que cette mise à jour indique encore&#xa0;: elle a été faite avant que la politique ne le dise. Elle reste ici. La personne qui gère la politique peut modifier cela.</translation>
+    </message>
+    <message>
         <source>Your hospital&apos;s policy ({rule}) leaves no hour of the week in which anything may leave: its files do not agree. Ask whoever keeps the policy.</source>
         <translation>La politique de votre hôpital ({rule}) ne laisse aucune heure de la semaine où quelque chose puisse sortir&#xa0;: ses fichiers ne concordent pas. Voyez avec la personne qui gère la politique.</translation>
     </message>

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from fedmed_desktop import events
+from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import part_actions as do
 from fedmed_desktop.federation.plan import PrivacySettings
-from fedmed_desktop.federation.policy import InForce, Layer, Policy
+from fedmed_desktop.federation.policy import InForce, Layer, Policy, told
 from tests.parts.federation import LORA, small_spec
 from tests.parts.loopback import all_of
 from tests.parts.site import DELAY, SPEC, Site, plan, result
@@ -210,6 +211,54 @@ def test_that_a_change_of_the_policy_takes_back_what_has_not_left(site: Site) ->
     assert site.states == ["pending"] and rows(site)[-1] == ("taken_back", "policy", "four_eyes", "5")
     site.wait()
     assert not site.offered and isinstance(site.under_way, do.AskPerson)
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["the first", "the only one"])
+def test_that_an_approval_that_waits_for_the_disk_is_weighed_by_the_policy_as_it_is_then(
+    site: Site, first: bool
+) -> None:
+    site.set_policy(layer(four_eyes=first))
+    site.until_asked(plan())
+    site.fault = UserFacingError("storage.disk_full", path="site.sqlite", retryable=True)
+    site.decide()
+    site.set_policy(layer(four_eyes=True, approvers=["bob", "cleo"]))
+    site.fault = None
+    site.wait(timedelta(minutes=5))
+    site.wait()
+    assert not site.offered and rows(site) == [], "ann may not approve any more"
+    site.decide(by="bob")
+    site.decide(by="cleo")
+    site.wait()
+    assert len(site.offered) == 1
+
+
+def test_that_an_update_that_tells_more_than_a_newer_policy_lets_leave_stays(site: Site) -> None:
+    site.set_policy(layer())
+    entry = site.until_asked(plan())
+    needed = sorted(SPEC.method.needs)
+    site.set_policy(layer(scalars=needed))
+    assert (said(site).action, said(site).rule, said(site).code) == ("deny", "scalars", "policy.scalar")
+    site.decide()
+    site.wait()
+    assert warned(site) == ["policy.scalar"] and not site.offered
+    site.set_policy(layer(scalars=[*needed, *told(entry.update.report)]))
+    site.decide()
+    site.wait()
+    assert site.offered == [entry.sha256]
+
+
+def test_that_what_a_policy_denies_does_not_keep_another_update_from_leaving_when_the_hours_begin(site: Site) -> None:
+    site.give(site.part.line_lost)
+    sent = []
+    for number in (1, 2):
+        sent.append(site.until_asked(plan(number)).sha256)
+        site.decide()
+        site.wait()
+    site.set_policy(layer(hours=[OFFICE], rule=[{"name": "no more", "action": "deny", "over_norm_ratio": 0.0}]))
+    site.welcome()
+    assert not site.offered and site.part.offers.opens_at == MONDAY + timedelta(hours=8)
+    site.wait(timedelta(hours=9))
+    assert site.offered == sent[:1], "the first has none before it, the second may not leave"
 
 
 def test_that_a_policy_that_cannot_be_read_lets_nothing_leave_until_it_is_mended(site: Site) -> None:
