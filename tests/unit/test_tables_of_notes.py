@@ -156,6 +156,7 @@ def test_that_rows_of_one_note_with_a_code_each_are_one_note(tmp_path: Path) -> 
         ('["A", "B"]', "A", (("A", "B"), 0)),
         ("", "maybe", (("yes", "no", "maybe"), 2)),
         ("x|y", "", (("x", "y"), None)),
+        ("x|ß", "ß", (("x", "ß"), 1)),
     ],
 )
 def test_that_an_answer_is_the_number_of_its_option(
@@ -165,6 +166,15 @@ def test_that_an_answer_is_the_number_of_its_option(
     (note,) = notes(read(tmp_path / "n.csv", csv_text(rows)))
     assert (note.options, note.answer) == expected
     assert (note.question, note.text) == ("Which?", "Some text.")
+
+
+@pytest.mark.parametrize("answer", ["ß", "ŉ", "ﬁ", "é", "AB", "1"])
+def test_that_an_answer_that_is_none_of_the_options_is_refused_whatever_letter_it_is(
+    answer: str, tmp_path: Path
+) -> None:
+    rows = [["question", "context", "choices", "answer"], ["Which?", "Some text.", "x|y|z", answer]]
+    (record,) = read(tmp_path / "n.csv", csv_text(rows))
+    assert record.refusal is not None and "its answer is" in record.refusal.reason
 
 
 def test_that_a_question_without_a_text_is_the_text_and_numbered_options_are_counted_as_named(tmp_path: Path) -> None:

@@ -46,13 +46,19 @@ _ABANDONED: Final = 24 * 3600.0  # seconds after which an unfinished entry is no
 
 
 def cache_folder() -> Path:
-    """Folder where this system keeps what programs can make again: the folder of this program's notes."""
-    if sys.platform == "win32":
-        place = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local")
-    elif sys.platform == "darwin":
-        place = Path.home() / "Library/Caches"
-    else:
-        place = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    """Folder where this system keeps what programs can make again: the folder of this program's notes.
+
+    For an account without a home one that cannot be made, so that nothing is kept.
+    """
+    try:
+        if sys.platform == "win32":
+            place = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local")
+        elif sys.platform == "darwin":
+            place = Path.home() / "Library/Caches"
+        else:
+            place = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        place = Path(os.devnull)
     return place / "fedmed-desktop" / "notes"
 
 

@@ -99,11 +99,12 @@ def _is_aside(name: str) -> bool:
 
 def named_apart(notes: Iterable[Note]) -> Iterator[Note]:
     """The notes of several files: of those with the same id, the later ones get another."""
-    seen: set[str] = set()
+    last: dict[str, int] = {}  # by name: how far its own namesakes were counted, 1 for those given here
     for note in notes:
-        name, number = note.id, 1
-        while name in seen:
+        name, number = note.id, last.get(note.id, 1)
+        while name in last:
             number += 1
             name = f"{note.id[:_LONGEST_ID]}~{number}"
-        seen.add(name)
+        last[note.id] = number
+        last.setdefault(name, 1)
         yield note if name == note.id else note.model_copy(update={"id": name})

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from hashlib import blake2b
+from string import ascii_uppercase
 from typing import Any, Final, Literal
 
 from .columns import Columns
@@ -196,8 +197,8 @@ def _number(answer: str, options: Sequence[str], names: Sequence[str]) -> int:
     plain = [option.casefold() for option in options]
     if plain.count(answer.casefold()) == 1:
         return plain.index(answer.casefold())
-    letter = ord(answer.upper()) - ord("A") if len(answer) == 1 and answer.isalpha() else -1
-    if 0 <= letter < len(options):
+    letter = ascii_uppercase.find(answer.upper())
+    if len(answer) == 1 and 0 <= letter < len(options):
         return letter
     digits = [match[1] for name in names if (match := re.search(r"(\d)$", name))]
     if answer in digits:
