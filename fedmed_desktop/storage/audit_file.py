@@ -160,7 +160,7 @@ def _exported(path: Path) -> AuditFile:
         content = json.loads(path.read_bytes())
         if content["format"] != _FORMAT or content["version"] != _VERSION:
             raise ValueError("it has another format, or is of a newer version")
-        rows = [{name: entry.get(name) for name in _FIELDS} for entry in content["entries"]]
+        rows = [{name: _plain(entry.get(name)) for name in _FIELDS} for entry in content["entries"]]
         claim = {name: content[name] for name in ("count", "head")}
         key, signature = str(content["key"]), str(content["signature"])
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
@@ -171,6 +171,14 @@ def _exported(path: Path) -> AuditFile:
     if file.head != claim["head"]:
         return AuditFile(path, file.rows, _fault(path, len(rows), "is not the one that the file ends with"))
     return _signed(file, key, signature) if key or signature else file
+
+
+def _plain(value: object) -> object:
+    """The value; raises ValueError where it is none that a chain holds, such as a list or half a surrogate pair."""
+    if not isinstance(value, str | int | None):
+        raise ValueError("neither a text nor a number")
+    str(value).encode()
+    return value
 
 
 def _signed(file: AuditFile, key: str, signature: str) -> AuditFile:
@@ -206,7 +214,8 @@ def as_json(file: AuditFile, key: PrivateKey | None = None) -> bytes:
         "signature": key.sign("audit", _claim(file.rows)) if key else "",
         "entries": list(file.rows),
     }
-    return json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n"
+    # repr, as where rows are hashed: damage may make bytes of a text
+    return json.dumps(content, indent=1, ensure_ascii=False, default=repr).encode() + b"\n"
 
 
 def as_csv(file: AuditFile) -> bytes:
