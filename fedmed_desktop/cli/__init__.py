@@ -99,7 +99,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.remove(flag)
         module, _, function = MODES[flag][1].partition(":")
         status = int(getattr(importlib.import_module(module), function)(arguments))
-        sys.stdout.flush()  # here, where it can be said, not when the interpreter ends
+        if sys.stdout is not None:  # as where it was closed before the start
+            sys.stdout.flush()  # here, where it can be said, not when the interpreter ends
         return status
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush has somewhere to go

@@ -55,7 +55,9 @@ class Lines:
 
     async def next(self) -> str | None:
         """The next line; None once the input has ended."""
-        return await self._queue.get()
+        if (text := await self._queue.get()) is None:
+            self._queue.put_nowait(None)  # for whoever asks next
+        return text
 
 
 class TerminalApprover:
@@ -65,7 +67,7 @@ class TerminalApprover:
         self._face = face
         self._destination = destination
         self._policy = policy
-        self._console = Console()
+        self._console = Console(markup=False, emoji=False)  # names and words come from elsewhere
         self._lines: Lines | None = None
         self._who = operating_user()
 

@@ -50,7 +50,7 @@ def run(argv: list[str]) -> int:
             code = "clinical.notes_missing" if given == options.notes else "clinical.types_file_missing"
             raise UserFacingError(code, name=given.name)
     model = resolve_model(options.model)
-    console, unread = Console(), Unread()
+    console, unread = Console(markup=False, emoji=False), Unread()  # names of files and folders are shown
     notes, types, modifiers = labelled_notes(options.notes, spec, options.types_file, unread)
     if said := unread_sentence(unread.keys, unread.files):
         console.print(said, markup=False, highlight=False)

@@ -9,6 +9,8 @@ from typing import Final
 from ..errors import UserFacingError
 
 MOST_LETTERS: Final = 60
+PROGRAMS: Final = frozenset({"agent", "coordinator", "rule", "policy"})
+"""Names that stand for no person in a site's record of decisions."""
 _MARKS: Final = frozenset(" .,'’_-–&()")
 # Letters and marks that show nothing, which Unicode counts as letters and marks all the same (Default_Ignorable).
 _UNSEEN: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0") | {

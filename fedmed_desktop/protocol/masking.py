@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from ..bounds import PositiveInt
 from ..federation.secure_aggregation import Keys, Reveal, SealedShares
 from ..identity import PublicKey, Signature
+from .fields import SiteName
 
 
 class _MaskMessage(BaseModel):
@@ -42,7 +43,7 @@ class MaskPeers(_MaskMessage):
 
     type: Literal["mask_peers"] = "mask_peers"
     keys: dict[str, Keys]
-    sites: dict[str, PublicKey]
+    sites: dict[SiteName, PublicKey]  # shown to a person
 
 
 class MaskShares(_MaskMessage):

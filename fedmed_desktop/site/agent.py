@@ -131,10 +131,10 @@ class SiteAgent:
         self._done = asyncio.get_running_loop().create_future()
         try:
             await asyncio.to_thread(self._identify)
+            await self._driver.take(self._part.restarted)
         except BaseException:
             self.close()
             raise
-        await self._driver.take(self._part.restarted)
         link = asyncio.create_task(self._link.run(), name=f"link of {self.name}")
         try:
             waiting: list[asyncio.Future[Any]] = [link, self._done]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from ..federation.gate import RULE
+from ..federation.names import PROGRAMS
 from ..federation.work import Entry
 
 # How long a person can withdraw an approval before the first byte may move.
@@ -25,7 +27,8 @@ class Verdict:
     @classmethod
     def of_second(cls, name: str, account: str, reason: str, delay: timedelta = TAKE_BACK) -> Verdict:
         """The approval of a second person who sits at the first one's account, and says who they are."""
-        return cls(True, name.strip(), f"{reason} (at the account of {account})", delay)
+        given = "" if name.strip().casefold() in PROGRAMS else name.strip()  # "" is nobody, who is asked again
+        return cls(True, given, f"{reason} (at the account of {account})", delay)
 
 
 class Approver(Protocol):
@@ -41,4 +44,4 @@ class RuleApprover:
         self._reason = reason
 
     async def decide(self, entry: Entry) -> Verdict:
-        return Verdict(approve=True, by="rule", reason=self._reason, delay=timedelta(0))
+        return Verdict(approve=True, by=RULE, reason=self._reason, delay=timedelta(0))

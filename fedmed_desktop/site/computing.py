@@ -86,7 +86,8 @@ class Computing:
     def forget_before(self, round_number: int) -> None:
         """Deletes the checkpoints of closed rounds, adapters trained on notes, and thins out their measurements."""
         for folder in (self._folder / "checkpoints").glob("round-*"):
-            if int(folder.name.removeprefix("round-")) < round_number:
+            number = folder.name.removeprefix("round-")  # none in a copy that somebody has made of one
+            if number.isdecimal() and int(number) < round_number:
                 shutil.rmtree(folder, ignore_errors=True)
         self._journal.thin_before(round_number)
 

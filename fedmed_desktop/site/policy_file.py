@@ -89,7 +89,8 @@ class PolicyFiles:
         self._found = InForce()
 
     def __call__(self) -> InForce:
-        seen = tuple(_mark(path) for path in (self.system, *self.others))
+        # Of the computer's file the folder too, since who may write there decides whether it is safe.
+        seen = tuple(_mark(path) for path in (self.system, self.system.resolve().parent, *self.others))
         if seen != self._seen:
             self._found = self._read()
             self._seen = seen

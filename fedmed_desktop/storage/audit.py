@@ -8,8 +8,8 @@ be open in several processes, such as a coordinator and a host's `--invite`. Off
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -20,9 +20,13 @@ from pydantic import ValidationError
 
 from .. import __version__
 from ..errors import UserFacingError
+from ..federation.names import PROGRAMS
 from .audit_row import COLUMNS, Action, AuditEntry, AuditRow, Side
 from .chain import Chain, broken, damaged_row
 from .database import Database, Migrations
+
+if sys.platform != "win32":
+    import pwd
 
 FILE: Final = "audit.sqlite"
 TABLE: Final = "entries"
@@ -165,8 +169,15 @@ class Audit:
 
 
 def operating_user() -> str:
-    """Name of the account that the program runs under; its number if it has no name, as in a container."""
+    """Name of the account that the program runs under; its number if it has no name, as in a container.
+
+    The system is asked, not the environment: there anybody can write another's name, and `su` leaves an earlier one.
+    """
     try:
-        return getpass.getuser()
+        if sys.platform == "win32":
+            name = os.getlogin()
+        else:
+            name = pwd.getpwuid(os.geteuid()).pw_name
     except (KeyError, OSError):
-        return f"uid {os.getuid()}" if hasattr(os, "getuid") else "unknown"
+        return f"uid {os.geteuid()}" if hasattr(os, "geteuid") else "unknown"
+    return f"account {name}" if name.casefold() in PROGRAMS else name

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from rich.console import Console
 
 from fedmed_desktop.cli.ask import TerminalApprover, evidence_table
@@ -21,8 +22,11 @@ from fedmed_desktop.cli.console import BufferedFace, LineFace
 from fedmed_desktop.federation import Part, Plan, TrainingSettings
 from fedmed_desktop.federation import part_actions as do
 from fedmed_desktop.federation.evidence import MaskedAmong
-from fedmed_desktop.federation.policy import InForce, Layer, Policy
+from fedmed_desktop.federation.gate import assent
+from fedmed_desktop.federation.policy import Decision, InForce, Layer, Policy
 from fedmed_desktop.federation.work import Entry
+from fedmed_desktop.identity import PrivateKey
+from fedmed_desktop.protocol.masking import MaskPeers
 from fedmed_desktop.scores import AS_SIGNED
 from fedmed_desktop.site import Verdict
 from fedmed_desktop.storage import BlobStore
@@ -59,6 +63,18 @@ def test_that_an_operator_at_a_terminal_reads_that_nobody_sees_a_masked_update_a
     lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
     assert "masked The coordinator cannot see this update alone, only the sum of those of these sites:" in lines
     assert {"A, B, C", "words six-words (all of these sites see the same)", "cut off 3 of 1,000 values"} <= {*lines}
+
+
+def test_that_names_from_elsewhere_are_shown_as_they_are(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("A", "B[/b]", "[conceal]C", ":x:")
+    among = MaskedAmong(sites=names, phrase="six-words", clipped=0, values=1000)
+    masked = replace(entry, evidence=entry.evidence.model_copy(update={"masked": among}))
+    approver = TerminalApprover(BufferedFace(LineFace()), "ws://127.0.0.1:1")
+    approver._console.file, approver._console.width = (shown := io.StringIO()), 160
+    approver._console.print(evidence_table(masked, "ws://127.0.0.1:1"))
+    assert ", ".join(names) in shown.getvalue()
+    with pytest.raises(ValidationError, match="is no name of a site"):
+        MaskPeers(round=1, number=1, keys={}, sites={"B[/b]": PrivateKey.new().public})
 
 
 def test_that_each_part_each_count_of_a_histogram_and_the_shared_loss_are_shown(entry: Entry) -> None:
@@ -117,23 +133,32 @@ def test_that_a_second_person_is_asked_for_by_name_at_the_first_ones_account(
     second = answered(waits, monkeypatch, "send\nfine too\nbob\n", two)
     assert (second.approve, second.by, second.reason) == (True, "bob", "fine too (at the account of ann)")
     assert "ann has approved it. Your hospital's policy asks for a second person." in capsys.readouterr().out
+    nobody = answered(waits, monkeypatch, "send\nfine too\nRule\n", two)
+    assert assent(two, Decision("ask", "four_eyes"), nobody.by, "ann").code == "policy.same_person", "asked again"
     other = answered(replace(entry, first_by="eve"), monkeypatch, "send\nfine too\n", two)
     assert (other.by, other.reason) == ("ann", "fine too")
 
 
+@pytest.mark.parametrize("typed", ["", "not now\n"])
 def test_that_where_nobody_can_answer_the_update_waits_and_the_terminal_says_so(
-    entry: Entry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    typed: str, entry: Entry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    reader, writer = os.pipe()
+    stdin = os.fdopen(reader)
+    monkeypatch.setattr(sys, "stdin", stdin)
 
     async def ask() -> bool:
         asked = asyncio.create_task(TerminalApprover(BufferedFace(LineFace()), "ws://127.0.0.1:1").decide(entry))
+        await asyncio.sleep(0)  # the lines come after the question
+        os.write(writer, typed.encode())
+        os.close(writer)
         done, _ = await asyncio.wait([asked], timeout=0.3)
         asked.cancel()
         await asyncio.gather(asked, return_exceptions=True)
         return bool(done)
 
-    assert not asyncio.run(ask())
+    with stdin:
+        assert not asyncio.run(ask())
     assert "Nobody can answer here: there is no terminal." in (said := capsys.readouterr().out)
     assert "--approve-rule" in said
 

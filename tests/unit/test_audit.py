@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,9 +22,10 @@ from pydantic import ValidationError
 from fedmed_desktop import cli
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.identity import PrivateKey
-from fedmed_desktop.storage.audit import Audit
+from fedmed_desktop.storage.audit import Audit, operating_user
 from fedmed_desktop.storage.audit_file import as_csv, as_json, read_audit, verify_audit
 from fedmed_desktop.storage.audit_row import COLUMNS, AuditEntry, AuditRow, Side
+from fedmed_desktop.storage.chain import linked
 from fedmed_desktop.storage.secrets import load_key
 from fedmed_desktop.wording import told
 from tests.parts.told import told_as
@@ -318,6 +320,42 @@ def test_that_another_file_is_no_export(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_bytes(content)
     with told_as("neither an audit file nor an export"):
         read_audit(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize("value", [["Mercy"], {"Mercy": 1}, 1.5, "\ud800"])
+@pytest.mark.parametrize("field", ["owner", "peer_head"])
+def test_that_an_export_with_what_no_chain_holds_is_none(field: str, value: object, tmp_path: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        before = ""
+        for entry in content["entries"]:
+            entry[field] = value
+            entry["hash"] = before = linked(before, *(entry[name] for name in COLUMNS))
+
+    with told_as("neither an audit file nor an export"):
+        verify_audit(exported(tmp_path, change))
+
+
+def test_that_a_damaged_chain_can_be_exported_as_evidence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chain(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "audit.sqlite")) as connection, connection:
+        connection.execute("UPDATE entries SET reason = x'00ff' WHERE seq = 2")
+    assert cli.main(["--verify-audit", str(tmp_path), "--export", str(tmp_path / "x.json")]) == 1
+    assert "entry 2 is not as it was written" in capsys.readouterr().out
+    assert "entry 2 is not as it was written" in fault(tmp_path / "x.json")
+
+
+def test_that_who_acted_is_the_account_and_not_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = operating_user()
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "somebody else")
+    assert operating_user() == known
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="asks the system in another way")
+@pytest.mark.parametrize("name", ["agent", "Rule", "policy", "coordinator"])
+def test_that_no_account_is_taken_for_the_program(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pwd.getpwuid", lambda number: SimpleNamespace(pw_name=name))
+    assert operating_user() == f"account {name}"
 
 
 def test_that_a_table_for_a_spreadsheet_holds_no_formula(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,13 @@ def test_that_output_which_nobody_reads_is_no_traceback(unbuffered: str) -> None
     found = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=120, env=environ)
     os.close(write)
     assert found.returncode == 1 and found.stderr == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="of POSIX shells")
+def test_that_an_output_closed_before_the_start_is_no_traceback() -> None:
+    command = f"exec {shlex.quote(sys.executable)} -m fedmed_desktop --check-policy >&-"
+    found = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+    assert (found.returncode, found.stderr) == (0, "")
 
 
 HELPED = """

@@ -14,13 +14,14 @@ import pytest
 
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import LocalResult, Plan, TrainingSettings
+from fedmed_desktop.federation.names import PROGRAMS
 from fedmed_desktop.federation.part_actions import Decision, Record
 from fedmed_desktop.federation.probes import Probes, Recall
 from fedmed_desktop.storage import BlobStore
 from fedmed_desktop.storage.audit import Audit
 from fedmed_desktop.storage.audit_row import AuditEntry
 from fedmed_desktop.storage.database import Database
-from fedmed_desktop.storage.decision_audit import _ACTIONS
+from fedmed_desktop.storage.decision_audit import _ACTIONS, _PROGRAMS
 from fedmed_desktop.storage.outbox import Outbox
 from tests.parts.federation import INITIAL, moved, result_of
 from tests.parts.told import told_as
@@ -100,6 +101,7 @@ def test_that_a_policy_s_word_and_both_of_four_eyes_are_written(tmp_path: Path) 
 
 def test_that_every_decision_has_its_action() -> None:
     assert set(get_args(Decision)) == set(_ACTIONS)
+    assert set(_PROGRAMS) == PROGRAMS, "and no person has the name of a program"
 
 
 def test_that_the_coordinators_answer_comes_with_its_head(tmp_path: Path) -> None:

@@ -276,3 +276,15 @@ def test_that_a_bad_policy_ends_with_status_2_also_where_a_site_would_start_with
     site = ["--site", "--join", "ws://127.0.0.1:1", "--name", "A", "--model", "x", "--notes", "x", "--data-dir", "x"]
     assert main([*site, "--policy", str(bad)]) == 2
     assert "'most_rnk' is no key of a policy" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has no rights of this kind")
+def test_that_a_folder_that_is_made_safe_counts_from_then_on(places: Places, tmp_path: Path) -> None:
+    places.write(places.system, "most_rank = 8\n")
+    tmp_path.chmod(0o777)
+    files = places.files()
+    assert "accounts other than the administrator's can change it" in said(files)[2]
+    tmp_path.chmod(0o755)
+    assert files().layers[0].fault is None
+    tmp_path.chmod(0o757)
+    assert files().layers[0].fault is not None

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A site's data folder after a start that failed, and beside what people have put into it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from fedmed_desktop.clinical.readers.cache import NotesCache
+from fedmed_desktop.errors import UserFacingError
+from fedmed_desktop.federation import part_actions as do
+from fedmed_desktop.site import Jobs
+from fedmed_desktop.storage.outbox import Outbox
+from tests.parts.loopback import agent
+from tests.parts.site import plan, result
+
+
+async def test_that_a_site_that_could_not_begin_leaves_its_folder_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, now = Jobs(), datetime.now(UTC)
+    first = agent(tmp_path, "A", 1, jobs, [])
+    entry = first.outbox.put(plan(), result(plan()), now)
+    first.outbox.decide(do.Record(entry.sha256, "approved", "ann", delay=timedelta(hours=1)), now)
+    first.close()
+
+    def full(*given: object) -> None:
+        raise UserFacingError("storage.disk_full", path="site.sqlite", retryable=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Outbox, "decide", full)
+        with pytest.raises(UserFacingError, match="disk_full"):
+            await agent(tmp_path, "A", 1, jobs, []).run()
+    again = agent(tmp_path, "A", 1, jobs, [])
+    assert again.outbox.entry(entry.sha256).state == "approved"
+    again.close()
+    jobs.close()
+
+
+def test_that_a_copy_that_somebody_has_made_of_a_checkpoint_is_left_alone(tmp_path: Path) -> None:
+    jobs = Jobs()
+    one = agent(tmp_path, "A", 1, jobs, [])
+    folders = [tmp_path / "A" / "checkpoints" / name for name in ("round-1", "round-1 (copy)", "round-", "round-3")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    one._driver.computing.forget_before(2)
+    assert [folder.exists() for folder in folders] == [False, True, True, True]
+    one.close()
+    jobs.close()
+
+
+def test_that_an_account_without_a_home_has_no_cache_and_reads_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fedmed_desktop.clinical.readers import reader_for
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    cache = NotesCache(least_bytes=0)
+    path = tmp_path / "notes.jsonl"
+    path.write_text('{"id": "a", "text": "x"}\n', "utf-8")
+    for _ in range(2):
+        assert [record.row for record in cache.records(path, reader_for(path))] == [1]
+    assert cache.clear() == 0
