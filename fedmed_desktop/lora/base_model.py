@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserFacingError, disk_fault
-from .kinds import adaptable, check_kind, check_packed, check_weight, has_experts, has_other_senses, of_text
+from .kinds import (
+    adaptable,
+    check_kind,
+    check_packed,
+    check_weight,
+    guesses_ahead,
+    has_experts,
+    has_other_senses,
+    leaves_layers,
+    of_text,
+)
 
 # (name, bytes, time of last change in ns) of each weight file and each JSON file of a model folder
 FileState = tuple[tuple[str, int, int], ...]
@@ -106,7 +116,7 @@ def decoder_linears(folder: Path) -> dict[str, tuple[int, int]]:
     for weight, entry in entries.items():
         name = weight.removesuffix(".weight")
         shape = entry.get("shape", []) if isinstance(entry, dict) else []
-        if not _BLOCK_LINEAR.search(weight) or len(shape) != 2 or (senses and not of_text(name)):
+        if not _BLOCK_LINEAR.search(weight) or len(shape) != 2 or guesses_ahead(name) or (senses and not of_text(name)):
             continue
         check_weight(folder, name, entry.get("dtype") if isinstance(entry, dict) else None)
         if adaptable(name, experts):
@@ -122,8 +132,9 @@ def linears_in_files(folder: Path) -> dict[str, tuple[int, int]]:
 
     Raises UserFacingError like `decoder_linears`, and where they do not.
     """
-    listed = decoder_linears(folder)
-    if has_other_senses(read_config(folder)) or any(name.startswith("backbone.") for name in listed):
+    listed, config = decoder_linears(folder), read_config(folder)
+    renamed = has_other_senses(config) or any(name.startswith("backbone.") for name in listed)
+    if renamed or leaves_layers(config):
         raise UserFacingError("model.needs_torch", path=str(folder))
     return listed
 

@@ -33,6 +33,8 @@ _READ_PAST: Final = re.compile(r"\.(?:mamba|mixer|ssm)\.(?:.*\.)?(?:out_proj|dt_
 _OTHER_SENSES: Final = re.compile(
     r"(?:^|\.)(?:visual|vision|audio|image|speech|video|embed_(?:vision|audio)|multi_modal|mm_)\w*\."
 )
+# Layers that guess the tokens after the next one, in files of Qwen 3.5 and others; no model of text loads them.
+_GUESSES_AHEAD: Final = re.compile(r"(?:^|\.)mtp\w*\.")
 
 
 def check_kind(folder: Path, config: Mapping[str, Any]) -> None:
@@ -91,6 +93,17 @@ def has_other_senses(config: Mapping[str, Any]) -> bool:
 def of_text(name: str) -> bool:
     """True for a layer that does not belong to what such a model sees or hears with."""
     return not _OTHER_SENSES.search(name)
+
+
+def guesses_ahead(name: str) -> bool:
+    """True for a layer that only helps to write several tokens at once."""
+    return bool(_GUESSES_AHEAD.search(name))
+
+
+def leaves_layers(config: Mapping[str, Any]) -> bool:
+    """True for a model in whose files there are layers, named like the others, that it does not load."""
+    told = (config, _inner(config))
+    return any(one.get(key) for one in told for key in ("num_nextn_predict_layers", "num_kv_shared_layers"))
 
 
 def has_experts(names: Iterable[str]) -> bool:

@@ -7,6 +7,7 @@ no layer at all, once the library has loaded it.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -68,12 +69,19 @@ def _outline(folder: Path) -> tuple[Any, dict[str, tuple[int, int]]]:
         raise unreadable(folder, error) from error
     check_state(folder, model)
     modules = dict(model.named_modules())
+    listed = {name: shape for name, shape in listed.items() if name in modules or not _is_passed_over(model, name)}
     if has_other_senses(read_config(folder)) or not listed.keys() <= modules.keys():
         listed = _renamed(listed, modules)
     for name, shape in listed.items():
         _check(folder, name, shape, modules.get(name))
     _check_head(folder, model, modules)
     return model, listed
+
+
+def _is_passed_over(model: Any, name: str) -> bool:
+    """True for a layer in the files that the library leaves there, as later layers' keys where earlier ones' serve."""
+    patterns = model._keys_to_ignore_on_load_unexpected or ()
+    return any(re.search(pattern, f"{name}.weight") for pattern in patterns)
 
 
 def _renamed(listed: dict[str, tuple[int, int]], modules: dict[str, nn.Module]) -> dict[str, tuple[int, int]]:

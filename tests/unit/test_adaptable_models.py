@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from fedmed_desktop.lora.base_model import decoder_linears, fingerprint, leaves_experts, linears_in_files, weight_files
 from tests.parts.families import FAMILIES, GEMMA3, SEEING, Family
+from tests.parts.families import SMALL as SMALL_TEXT
 from tests.parts.model import copied
 from tests.parts.told import told_as
 
@@ -216,6 +217,39 @@ def test_that_layers_which_no_text_teaches_are_not_adapted(tmp_path: Path) -> No
     git = transformers.GitConfig(**SMALL, vision_config=SEEING)
     with told_as("has no linear layers inside decoder blocks"):
         adaptable_linears(saved(git, tmp_path / "git"))
+
+
+def add_layer(folder: Path, layer: str, at: str) -> None:
+    """Puts the weights of the layer into the folder's file again, in another place."""
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    there = {f"{at}{name.partition(layer)[2]}": weights[name].copy() for name in weights if layer in name}
+    assert there
+    save_file(weights | there, path, {"format": "pt"})
+
+
+@pytest.mark.filterwarnings("ignore")  # that faster kernels are not installed
+def test_that_layers_which_guess_further_tokens_and_are_never_loaded_count_as_not_there(tmp_path: Path) -> None:
+    """Every published Qwen 3.5 has one, with attention where the first layer of the model has none."""
+    folder = FAMILIES["Qwen 3.5"].folder(tmp_path)
+    without = adaptable_linears(folder), decoder_linears(folder), linears_in_files(folder)
+    add_layer(folder, "model.layers.1.", "mtp.layers.0.")
+    assert (adaptable_linears(folder), decoder_linears(folder), linears_in_files(folder)) == without
+    BaseModel.load(folder, choose_device(prefer="cpu"), threads=1)
+
+
+def test_that_keys_of_layers_that_use_those_of_earlier_ones_count_as_not_there(tmp_path: Path) -> None:
+    """Gemma 3n and Gemma 4 are published with them, and loaded without."""
+    layers = {"num_hidden_layers": 4, "layer_types": ["sliding_attention", "full_attention"] * 2}
+    own = {"num_kv_shared_layers": 2, "global_head_dim": 8, "hidden_size_per_layer_input": 8}
+    settings = SMALL_TEXT | layers | own | {"head_dim": 8, "vocab_size_per_layer_input": 4096}
+    folder = Family("Gemma4Text", settings, start=True).folder(tmp_path)
+    without = adaptable_linears(folder)
+    assert any("layers.1.self_attn.k_proj" in name for name in without)
+    add_layer(folder, "model.layers.1.self_attn.k_proj.", "model.layers.3.self_attn.k_proj.")
+    assert adaptable_linears(folder) == without
+    with told_as("torch"):
+        linears_in_files(folder)
 
 
 def test_that_a_decoder_without_its_encoder_is_refused(tmp_path: Path) -> None:
