@@ -40,6 +40,12 @@ def wait_again(state: RoundsState, now: datetime) -> None:
         state.masking = state.masking.model_copy(update={"since": now})
 
 
+def may_come(state: RoundsState, site: str) -> bool:
+    """Tells whether a site that the open round does not ask could still take part: secrets are shared once."""
+    among = state.masking and (state.masking.members or state.masking.roster)
+    return not among or site in among
+
+
 def layout(spec: FederationSpec, state: RoundsState) -> Layout:
     """The layout of the open round's updates; all plans have the same."""
     plan = next(iter(state.plans.values()))

@@ -44,12 +44,12 @@ def opening(spec: FederationSpec, state: RoundsState) -> Opening:
 
 def asked_again(spec: FederationSpec, state: RoundsState) -> dict[str, Plan]:
     """Plans of a round that is asked again: where too few sites are left of it for a quorum, since the others were shut
-    out, sites that have come since, or were not asked, take their places. None can where updates are masked.
+    out, sites that have come since, or were not asked, take their places.
     """
-    if state.masking or len(state.plans) >= spec.round.quorum:
+    if len(state.plans) >= masked.quorum(spec, state):
         return state.plans
     plans = spec.method.plan(replace(opening(spec, state), clients=None))
-    others = [site for site in sorted(plans) if site not in state.plans]
+    others = [site for site in sorted(plans) if site not in state.plans and masked.may_come(state, site)]
     free = len(others) if spec.round.clients is None else spec.round.clients - len(state.plans)
     return state.plans | {site: plans[site] for site in others[:free]}
 

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from fedmed_desktop.federation import FederationSpec, Rounds
-from fedmed_desktop.federation.inputs import RevealArrived, SiteDeclined, SiteJoined, TimePassed, UpdateArrived
+from fedmed_desktop.federation.inputs import (
+    Resumed,
+    RevealArrived,
+    SiteDeclined,
+    SiteJoined,
+    SiteShutOut,
+    TimePassed,
+    UpdateArrived,
+)
 from fedmed_desktop.federation.methods import METHODS
 from fedmed_desktop.federation.secure_aggregation import Reveal, SecureAggregationSettings
 from fedmed_desktop.federation.secure_aggregation.fitting import REFUSED
@@ -192,6 +200,26 @@ def test_that_an_update_of_a_site_that_does_not_mask_is_refused(tmp_path: Path) 
     update = other.rounds.state.updates["A"]
     assert run.rounds.refusal("A", update) == "update.not_asked"
     assert other.rounds.refusal("A", update) is None
+
+
+@pytest.mark.parametrize("said", [1, 2, 3], ids=["keys", "shares", "an update"])
+def test_that_a_round_goes_on_with_a_site_that_was_shut_out_and_is_invited_again(said: int, tmp_path: Path) -> None:
+    run = masked(tmp_path)
+    run.join()
+    for _ in range(said):
+        for name in "AB":
+            run.say(name)
+        if said > 1 and not run.rounds.state.masking.members:  # type: ignore[union-attr]
+            run.say("C")
+    run.give(SiteShutOut(site="C"))
+    for _ in range(2):
+        run.wait(11)
+        run.give(TimePassed())
+    assert run.rounds.state.phase == "paused" and "C" not in run.rounds.state.plans
+    run.give(SiteJoined(site="C"))
+    run.give(Resumed())
+    run.settle()
+    assert is_the_sum(run.due[0], run.sites, run.spec)
 
 
 class AnyMaskedFederation(RuleBasedStateMachine):
