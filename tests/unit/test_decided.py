@@ -28,6 +28,7 @@ from fedmed_desktop.federation.inputs import (
 from fedmed_desktop.federation.standing import standing
 from fedmed_desktop.identity import PrivateKey
 from fedmed_desktop.protocol.hosting import HostAct, HostBond, Pause, Publish, is_proved
+from tests.parts.federation import INITIAL
 from tests.parts.masked_rounds import is_the_sum
 from tests.unit.test_masked_rounds import masked
 from tests.unit.test_rounds import Driver, at, combined, digest, offers, update
@@ -178,6 +179,25 @@ def test_that_a_masked_round_that_a_host_closes_opens_the_sum_of_those_that_sent
     assert run.give(close())
     run.settle()
     assert set(run.due[0].updates) == {"A", "B", "C"} and is_the_sum(run.due[0], run.sites, run.spec)
+
+
+def test_that_a_federation_can_be_ended_whose_sum_nobody_is_left_to_open(tmp_path: Path) -> None:
+    run = masked(tmp_path)
+    run.join()
+    run.settle()
+    assert run.rounds.state.due and refusals(run.spec, run.rounds.state)["publish"] == "hosting.combining"
+    run.give(combined(1).model_copy(update={"adapter": INITIAL.sha256}))
+    while run.rounds.state.phase == "open":
+        for name in "ABC":
+            run.say(name)
+    for name in "BC":
+        run.give(SiteShutOut(site=name))
+        run.sites[name].there = False
+    run.settle()
+    assert run.rounds.state.phase == "combining" and run.rounds.due() is None
+    assert "publish" not in refusals(run.spec, run.rounds.state)
+    assert run.give(Published(adapter=INITIAL.sha256, by=BY))
+    assert run.rounds.state.phase == "finished" and not run.say("A")
 
 
 def test_that_an_act_in_the_ledger_proves_who_asked_for_it() -> None:
