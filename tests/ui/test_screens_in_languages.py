@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every page in every state in every language of the program, and in one of longer words: nothing is cut off.
 
-At 100 and at 200 % text. English, and names and keys, are tested in test_screens.py.
+In that one, all of whose letters have accents, nothing is left in English either. At 100 and at 200 % text. What is
+shown in English, and names and keys, are tested in test_screens.py.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from fedmed_desktop.wording.catalogue import languages
 from tests.parts import slots
 from tests.parts.translations import pseudo_language
 from tests.ui.clipping import clipped
+from tests.ui.english import left_in_english
 from tests.ui.scenes import scenes, shown
 
 pytestmark = pytest.mark.slow
@@ -41,6 +43,8 @@ def test_that_nothing_is_cut_off_in_any_language(
             slots.WATCH.begin()  # a new window with new pages; slots are held to their time by the tests in English
             with shown(scene, tmp_path, (1280, 720)) as stage:
                 troubles = [trouble for trouble in clipped(stage.front) if not (may_scroll and WIDER in trouble)]
+                if language == PSEUDO:
+                    troubles += [f"in English: {text}" for text in left_in_english(stage.front)]
                 if troubles:
                     found[scene.name] = troubles
     finally:
