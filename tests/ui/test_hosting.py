@@ -16,11 +16,13 @@ from pytestqt.qtbot import QtBot
 
 from fedmed_desktop.coordinator.inviting import issue
 from fedmed_desktop.desktop.hosting import process
-from fedmed_desktop.desktop.hosting.acts import on_federation
+from fedmed_desktop.desktop.hosting.acts import Wish, on_federation
 from fedmed_desktop.desktop.hosting.confirm_dialog import ConfirmDialog
 from fedmed_desktop.desktop.hosting.files import found
 from fedmed_desktop.desktop.hosting.form import HostForm
 from fedmed_desktop.desktop.hosting.invite_dialog import InviteDialog
+from fedmed_desktop.desktop.hosting.line import Answer
+from fedmed_desktop.desktop.hosting.oversight import Oversight
 from fedmed_desktop.desktop.hosting.page import HostingPage
 from fedmed_desktop.desktop.hosting.sites import lines
 from fedmed_desktop.desktop.join.picture import text_in
@@ -29,7 +31,8 @@ from fedmed_desktop.desktop.work.hosted import Hosted, Inside
 from fedmed_desktop.federation import load_spec
 from fedmed_desktop.lora import Adapter
 from fedmed_desktop.lora.base_model import linears_in_files
-from fedmed_desktop.protocol.invitation import read_invitation
+from fedmed_desktop.protocol.hosting import Invited
+from fedmed_desktop.protocol.invitation import Invitation, read_invitation
 from fedmed_desktop.resources import resource
 from tests.parts.ui import Desktop, words
 from tests.ui.hosting import Partner
@@ -180,6 +183,31 @@ def test_that_its_host_invites_confirms_pauses_and_removes_and_is_told_what_is_r
     assert question is not None
     one.click(question.other)  # stop it, and close
     one.until(lambda: one.is_closed)
+
+
+def test_that_an_invitation_that_comes_late_is_not_shown_for_another_site(qtbot: QtBot) -> None:
+    """The person has cancelled the first dialog before the coordinator answered, and asks for another site."""
+    oversight = Oversight()
+    qtbot.addWidget(oversight)
+    asked: list[Wish] = []
+    oversight.line.ask = asked.append  # type: ignore[method-assign]
+    for name in ("Northfield", "Mercy General"):
+        oversight._invite("")
+        dialog = oversight.dialog
+        assert isinstance(dialog, InviteDialog)
+        dialog.name.line.insert(name)
+        dialog.make.click()
+        if name == "Northfield":
+            dialog.reject()
+    line = Invitation("federation.example.org:8765", "3f" * 32, bytes(16), "Northfield").line()
+    late = Invited(line=line, file_text=line, until=datetime.now(UTC), confirms=True)
+    oversight._answered(Answer(asked[0], invited=late))
+    assert not dialog.shown.isVisible() and dialog.name.isVisible()
+    oversight._answered(Answer(asked[0], refusal="Northfield is invited already."))
+    assert dialog.banner.isHidden()
+    oversight._answered(Answer(asked[1], refusal="Mercy General is invited already."))
+    assert "Mercy General" in dialog.banner.text()
+    dialog.reject()
 
 
 def test_that_the_invitation_of_a_host_is_opened_in_join_and_found_again(

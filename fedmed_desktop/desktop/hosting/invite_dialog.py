@@ -34,6 +34,7 @@ class InviteDialog(FittedDialog):
         why = tr("It can come with another key then: from another computer, or after it lost its folder.")
         super().__init__(parent, title, *([why] if name else []), least=440)
         self._rotates = bool(name)
+        self.wish: Wish | None = None  # that waits for its answer
         self.name = Field(
             self.tr("Name of the site"), self.tr("All numbers of this site stand under it."), self.tr("Mercy General")
         )
@@ -76,7 +77,8 @@ class InviteDialog(FittedDialog):
         self.make.setEnabled(False)
         self.banner.show_message("")
         valid = timedelta(days=int(self.valid.key()))
-        self.wished.emit(Wish("invite", site=site_name(self.name.text()), valid=valid, rotates=self._rotates))
+        self.wish = Wish("invite", site=site_name(self.name.text()), valid=valid, rotates=self._rotates)
+        self.wished.emit(self.wish)
 
     def show_refusal(self, words: str) -> None:
         self.banner.show_message(words, "bad")

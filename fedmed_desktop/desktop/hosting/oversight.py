@@ -96,7 +96,8 @@ class Oversight(Spaced):
 
     @Slot(object)
     def _answered(self, answer: Answer) -> None:
-        if answer.wish.act == "invite" and isinstance(self.dialog, InviteDialog):
+        """Tells it in the dialog that asked, else on the page: another one may stand there since."""
+        if isinstance(self.dialog, InviteDialog) and self.dialog.wish is answer.wish:
             if answer.invited is not None:
                 self.dialog.show_invited(answer.invited, self._clock())
             else:
