@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -146,6 +147,42 @@ def test_that_a_review_needs_a_name_and_becomes_an_entry(page: HistoryPage, qtbo
     qtbot.waitUntil(lambda: page.model.rowCount() == 28)
     assert page.model.index(0, 1).data() == "Record reviewed"
     assert "Reviewed up to entry 28 by Ada Novak" in page.reviewed.text()
+
+
+def test_that_a_review_covers_what_was_seen_and_not_what_came_while_it_was_asked(
+    page: HistoryPage, qtbot: QtBot
+) -> None:
+    folder = page.folder_of()
+    assert folder is not None
+    page.ask_mark()
+    assert page.dialog is not None and "up to number 27" in words(page.dialog)
+    with closing(Audit(folder / "audit.sqlite", "site", "Lakeview")) as audit:
+        audit.append(entry("started", object_type="program"), now=NOW)
+    page.read()
+    qtbot.waitUntil(lambda: page.model.rowCount() == 28)
+    page.dialog.yes.click()
+    qtbot.waitUntil(lambda: page.model.rowCount() == 29)
+    assert (page.view.rows[29]["object_id"], page.view.reviewed) == ("27", 27)
+
+
+def test_that_what_a_person_asked_for_is_done_also_where_the_record_changes_meanwhile(
+    page: HistoryPage, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold, looked_at, look = threading.Event(), [], files.look
+
+    def slow(folder: Path, against: Path | None = None) -> files.Looked:
+        looked_at.append(against)
+        hold.wait(10)
+        return look(folder, against)
+
+    monkeypatch.setattr(files, "look", slow)
+    other = write_record(tmp_path / "other") / "audit.sqlite"
+    page.compare_with(str(other))
+    page.show_desk(Desk(record=Record(spec=None, entries=(), decisions=(), final=None)))
+    hold.set()
+    qtbot.waitUntil(lambda: page.banner.text() != "")
+    assert looked_at[0] == other and "come from the same side" in page.banner.text()
+    qtbot.waitUntil(lambda: page._task is None)
 
 
 def test_that_marking_a_record_that_was_changed_meanwhile_says_so(page: HistoryPage, qtbot: QtBot) -> None:

@@ -60,10 +60,11 @@ class HistoryPage(PageBase):
         self._folder: Path | None = None  # read last
         self._record: Record | None = None
         self._task: Task | None = None
-        self._is_asked = False
+        self._is_asked = self._is_wanted = False
         self.folder_of: Callable[[], Path | None] = lambda: None
         self.name_of: Callable[[], str] = lambda: ""
         self.dialog: MarkDialog | None = None
+        self._to_mark: tuple[Path, int, str] | None = None  # folder, number and hash of the entry that it asks about
         self.verdict, self.explained, self.reviewed = VerdictLine(), Sentence(), Sentence()
         self.banner = Banner()
         self.search, self.card = SearchRow(), EntryCard()
@@ -147,6 +148,8 @@ class HistoryPage(PageBase):
 
     def show_desk(self, desk: Desk) -> None:
         """Ten times a second; only another record or another site's folder does anything."""
+        if self._is_wanted:  # what a person has asked for comes to its end first
+            return
         if self.isVisible() and (desk.record is not self._record or self.folder_of() != self._folder):
             self._record = desk.record
             self.read()
@@ -183,9 +186,10 @@ class HistoryPage(PageBase):
     def _begin_asked(self, work: Callable[[], Looked]) -> None:
         self._is_asked = True
         self._show_busy(self.tr("Checking every entry…"))
-        self._run(work)
+        self._run(work, is_wanted=True)
 
-    def _run(self, work: Callable[[], Looked]) -> None:
+    def _run(self, work: Callable[[], Looked], *, is_wanted: bool = False) -> None:
+        self._is_wanted = is_wanted
         self._task = run_task(self, work, self._seen, self._failed, self._task)
 
     def _show_busy(self, words: str) -> None:
@@ -196,7 +200,7 @@ class HistoryPage(PageBase):
 
     @Slot(object)
     def _seen(self, looked: Looked) -> None:
-        self._task = None
+        self._task, self._is_wanted = None, False
         is_asked, self._is_asked = self._is_asked, False
         if is_asked and looked.file is None and self._looked is not None:  # the other side's file could not be read
             self.banner.show_message(looked.problem, "bad", self.tr("Close"))
@@ -207,7 +211,7 @@ class HistoryPage(PageBase):
 
     @Slot(object)
     def _failed(self, error: BaseException) -> None:
-        self._task = None
+        self._task, self._is_wanted = None, False
         self.show_looked(self._looked)
         if not isinstance(error, UserFacingError):
             raise error
@@ -287,8 +291,9 @@ class HistoryPage(PageBase):
 
     @Slot()
     def ask_mark(self) -> None:
-        last = self.view.last
-        if last is not None:
+        last, looked = self.view.last, self._looked
+        if last is not None and looked is not None:
+            self._to_mark = (looked.folder, last.number, str(looked.view.rows[last.number]["hash"]))
             self.dialog = MarkDialog(self, last.number, self.name_of())
             self.dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
             self.dialog.marked.connect(self._mark)
@@ -296,11 +301,9 @@ class HistoryPage(PageBase):
 
     @Slot(str, str)
     def _mark(self, name: str, remark: str) -> None:
-        """Marks the record as reviewed up to the last entry that was shown here, not to what came since."""
-        last, looked = self.view.last, self._looked
-        if last is not None and looked is not None:
-            digest = str(self.view.rows[last.number]["hash"])
-            self._run(partial(files.mark, looked.folder, last.number, digest, name, remark, self._clock()))
+        """Marks the record as reviewed up to the entry that the question named, not to what came since."""
+        if self._to_mark is not None:
+            self._run(partial(files.mark, *self._to_mark, name, remark, self._clock()), is_wanted=True)
 
     @Slot()
     def ask_other(self) -> None:
