@@ -164,15 +164,16 @@ class ChoiceBox(QComboBox):
         self.activated.connect(self.chosen)
 
     def show_choices(self, choices: Sequence[Choice], default: str) -> None:
-        """`default` is chosen where nothing was. A list that is open at this moment stays as it is."""
+        """`default` is chosen where nothing was, or what was has gone. A list that is open at this moment stays so."""
         if tuple(choices) == self._choices or self.view().isVisible():
             return
-        kept = self.key() or default
+        kept = self.key()
         self._choices = tuple(choices)
         self.clear()
         for choice in choices:
             self.addItem(choice.label, choice.key)
-        self.choose(kept)
+        if not kept or not self.choose(kept):
+            self.choose(default)
 
     def choose(self, key: str) -> bool:
         """False where there is no such choice."""
