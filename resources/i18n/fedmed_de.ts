@@ -6046,6 +6046,10 @@
         <translation>Ein Ordner für Scores und Vorhersagen</translation>
     </message>
     <message>
+        <source>About other notes than those shown above: {path}</source>
+        <translation>Zu anderen Texten als den oben gezeigten: {path}</translation>
+    </message>
+    <message>
         <source>Evaluate again</source>
         <translation>Erneut auswerten</translation>
     </message>

@@ -6046,6 +6046,10 @@
         <translation>Una carpeta para puntuaciones y predicciones</translation>
     </message>
     <message>
+        <source>About other notes than those shown above: {path}</source>
+        <translation>Sobre notas distintas de las que se muestran arriba: {path}</translation>
+    </message>
+    <message>
         <source>Evaluate again</source>
         <translation>Volver a evaluar</translation>
     </message>

@@ -6046,6 +6046,10 @@
         <translation>Un dossier pour les scores et les prédictions</translation>
     </message>
     <message>
+        <source>About other notes than those shown above: {path}</source>
+        <translation>Concerne d’autres notes que celles affichées ci-dessus : {path}</translation>
+    </message>
+    <message>
         <source>Evaluate again</source>
         <translation>Réévaluer</translation>
     </message>

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -151,6 +152,7 @@ def notes() -> list[Scene]:
         Scene("notes", "shared", counting, _shared),
         Scene("notes", "evaluating", joined, _evaluation(EvaluationShown("running", 41, 300))),
         Scene("notes", "evaluated", joined, _evaluation(evaluated())),
+        Scene("notes", "evaluated-others", joined, _evaluation(replace(evaluated(), source=Path("/srv/ward_7.jsonl")))),
         Scene("notes", "troubled", nobody, _of_others(troubled)),
         Scene(
             "notes",

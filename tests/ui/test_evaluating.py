@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,6 +81,37 @@ def test_that_the_engine_tells_the_end_of_it(qtbot: QtBot, few: Path, tiny_model
         engine.close()
 
 
+def test_that_one_that_waits_is_stopped_at_once_and_does_not_end_the_next(
+    qtbot: QtBot, few: Path, tiny_model: Path
+) -> None:
+    desk, busy, states = Desk(), threading.Event(), list[str]()
+
+    def take(items: Sequence[Item]) -> None:
+        desk.fold(items)
+        states.extend(item.state for item in items if isinstance(item, EvaluationShown))
+
+    engine = Engine(Workshop(), take)
+    engine.start()
+    engine._training.submit(busy.wait, 30)
+    try:
+        engine.evaluate(wanted(few, tiny_model))
+        engine.stop_evaluating()
+        engine._pump.empty()
+        assert states[-1] == "stopped"
+        engine.evaluate(wanted(few, tiny_model))
+        engine.evaluate(wanted(few, tiny_model, lines=1))
+        engine._pump.empty()
+        states.clear()
+        busy.set()
+        qtbot.waitUntil(lambda: "done" in states, timeout=30_000)
+        assert "stopped" not in states
+        assert desk.evaluation is not None and desk.evaluation.source == few.with_name("few.jsonl")
+    finally:
+        busy.set()
+        with qtbot.waitSignal(engine.closed):
+            engine.close()
+
+
 @pytest.fixture
 def page(qtbot: QtBot, few: Path) -> Iterator[NotesPage]:
     made = NotesPage()
@@ -115,6 +147,24 @@ def test_that_the_verdict_stands_first_and_can_be_saved(qtbot: QtBot, page: Note
     card.save_into(str(tmp_path / "out"))
     qtbot.waitUntil(card.said.isVisible)
     assert saved == [tmp_path / "out"] and "keep them at your site" in card.said.text()
+
+
+def test_that_scores_of_other_notes_than_those_shown_say_so(
+    qtbot: QtBot, page: NotesPage, few: Path, tmp_path: Path
+) -> None:
+    desk = Desk()
+    desk.fold([replace(evaluated(), source=few)])
+    page.show_desk(desk)
+    assert page.evaluation.of_others.isHidden()
+    (tmp_path / "other").mkdir()
+    other = write_troubled(tmp_path / "other")
+    page.look_at(str(other))
+    qtbot.waitUntil(lambda: not page.report.busy)
+    page.show_desk(desk)
+    assert page.evaluation.of_others.isVisible() and str(few) in page.evaluation.of_others.text()
+    page.look_at(str(few))
+    qtbot.waitUntil(lambda: not page.report.busy)
+    assert page.evaluation.of_others.isHidden()
 
 
 def test_that_a_difference_that_may_be_chance_is_not_called_one() -> None:

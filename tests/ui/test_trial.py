@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +153,13 @@ def test_that_an_offered_model_and_adapter_are_compared(scene: Scene, tmp_path: 
     scene.ask()
     key = f"{FOLDER}{tmp_path / 'adapter'}"
     assert scene.wishes == [TrialWish(TEXT, ("drug", "problem"), "base", key, tmp_path / "model")]
+
+
+def test_that_another_offered_adapter_takes_the_place_of_the_first(scene: Scene, tmp_path: Path) -> None:
+    """As where a second start names another one."""
+    scene.page.offer_model(tmp_path / "model", tmp_path / "other")
+    scene.ask()
+    assert scene.wishes[0].right == f"{FOLDER}{tmp_path / 'other'}"
 
 
 def test_that_an_empty_note_is_a_sentence_under_the_editor(scene: Scene) -> None:
@@ -675,6 +683,44 @@ def test_that_a_wrong_adapter_fails_in_plain_words(
         assert left.sentence.text() == "Not read, because the other side could not be read."
         assert scene.desk.problems == [], "the page says it; no banner"
     finally:
+        with qtbot.waitSignal(engine.closed, timeout=10_000):
+            engine.close()
+
+
+def test_that_a_reading_that_was_stopped_before_its_turn_is_no_news_of_the_next(
+    scene: Scene, qtbot: QtBot, tiny_model: Path, tmp_path: Path
+) -> None:
+    from fedmed_desktop.desktop.app import Workshop
+    from fedmed_desktop.desktop.work.engine import Engine
+
+    """Between the two the training thread does something else, as a federation's round."""
+    busy, round_ends, first_is_over = threading.Event(), threading.Event(), threading.Event()
+    engine = Engine(Workshop(), lambda items: scene.come(*items))
+    engine.start()
+    engine._training.submit(busy.wait, 30)
+    try:
+        of_another = adapter_for(resource("demo_model"), tmp_path / "wrong")
+        for adapter in (of_another, adapter_for(tiny_model, tmp_path / "right")):
+            scene.page.offer_model(tiny_model, adapter)
+            scene.ask("Lithium caused tremor.")
+            engine.read_note(request_for(scene.wishes[-1], scene.desk, tiny_model, dict[str, Path]().get))
+            engine._pump.empty()
+            if adapter is of_another:
+                scene.page.stop()
+                engine.stop_reading()
+                engine._training.submit(first_is_over.set)
+                engine._training.submit(round_ends.wait, 30)
+        busy.set()
+        right = scene.page.sides["right"]
+        qtbot.waitUntil(first_is_over.is_set, timeout=30_000)
+        engine._pump.empty()
+        assert right.state.word() == "Waiting"
+        round_ends.set()
+        qtbot.waitUntil(lambda: right.state.word() in ("Done", "Failed"), timeout=30_000)
+        assert right.state.word() == "Done"
+    finally:
+        busy.set()
+        round_ends.set()
         with qtbot.waitSignal(engine.closed, timeout=10_000):
             engine.close()
 

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 
 from ...errors import UserFacingError
 from ...wording import told
-from ..widgets import Button, Caption
+from ..widgets import Button, Caption, Sentence
 from ..widgets.helped import RunCard
 from ..work.news import EvaluationShown
 from ..work.tasks import Task, run_task
@@ -30,27 +30,35 @@ class EvaluationCard(RunCard):
         )  # fmt: skip
         self.save: Save | None = None
         self._shown: EvaluationShown | None = None
-        self._adapter = ""
+        self._adapter, self._notes = "", ""
+        self.of_others = Sentence()
         self._task: Task | None = None
         self.keep = Button(self.tr("Save scores and predictions…"), "folder")
         self.said = Caption(wrap=True)
         self.keep.clicked.connect(self._ask_folder)
         self.buttons.add(self.keep)
+        self.content.insertWidget(self.content.indexOf(self.hint), self.of_others)
         self.add(self.said)
         self.show_evaluation(None, "")
 
-    def show_evaluation(self, shown: EvaluationShown | None, adapter: str) -> None:
-        """`adapter`: the name of the one that would be evaluated, "" for the base alone. Only what is new is shown."""
-        if shown is self._shown and adapter == self._adapter and self.hint.text():
+    def show_evaluation(self, shown: EvaluationShown | None, adapter: str, notes: str = "") -> None:
+        """`adapter`: the name of the one that would be evaluated, "" for the base alone; `notes`: those on the page.
+        Only what is new is shown.
+        """
+        if shown is self._shown and (adapter, notes) == (self._adapter, self._notes) and self.hint.text():
             return
-        self._shown, self._adapter = shown, adapter
+        self._shown, self._adapter, self._notes = shown, adapter, notes
+        others = shown.source if shown and shown.source != Path(notes) else None
+        self.of_others.setText(
+            self.tr("About other notes than those shown above: {path}").format(path=others) if others else ""
+        )
+        self.of_others.setVisible(others is not None)
         what = self.tr("The base model and “{adapter}” answer for every note that has labels; both are scored.")
         alone = self.tr("The base model answers for every note that has labels, and is scored.")
         rest = self.tr("Test notes are used where there are some. Nothing is sent; it may take minutes to hours.")
         self.hint.setText(f"{what.format(adapter=adapter) if adapter else alone} {rest}")
-        start = self.tr("Evaluate again") if shown else self.tr("Evaluate on these notes")
-        runs = shown is not None and shown.state in ("waiting", "loading", "running")
-        self.show_view(evaluation_view(shown) if shown else None, runs=runs, start=start)
+        start = self.tr("Evaluate again") if shown and not others else self.tr("Evaluate on these notes")
+        self.show_view(evaluation_view(shown) if shown else None, runs=shown is not None and shown.runs, start=start)
         self.keep.setVisible(shown is not None and shown.state == "done" and self.save is not None)
         self.said.setVisible(False)
 

@@ -76,7 +76,6 @@ class NotesPage(PageBase):
     def show_desk(self, desk: Desk) -> None:
         """Ten times a second; only a change of the session's notes or federation does anything."""
         self._desk = desk
-        self.evaluation.show_evaluation(desk.evaluation, self.adapter_of(desk))
         self._show_evaluation()
         self._show_shared()
         own = self._own()
@@ -113,7 +112,9 @@ class NotesPage(PageBase):
     @Slot()
     def _show_evaluation(self) -> None:
         """Shows the evaluation where there are notes for it; one that was begun stays in sight."""
-        self.evaluation.setVisible(self.report.has_notes or self._desk.evaluation is not None)
+        desk, wish = self._desk, self.report.wish
+        self.evaluation.show_evaluation(desk.evaluation, self.adapter_of(desk), wish.notes if wish else "")
+        self.evaluation.setVisible(self.report.has_notes or desk.evaluation is not None)
 
     @Slot()
     def _evaluate(self) -> None:

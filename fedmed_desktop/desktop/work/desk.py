@@ -122,9 +122,12 @@ class Desk:
                 self._happened(item)
 
     def _begin(self, started: SessionStarted) -> None:
-        """A session starts from nothing; what the person tries out beside it stays, and what was told."""
+        """A session starts from nothing; what the person tries out beside it stays, what is evaluated goes on, and what
+        was told stays too.
+        """
         fresh = Desk(session=started, readings=self.readings, problems=self.problems, closing=self.closing)
         fresh.awake = self.awake
+        fresh.evaluation = self.evaluation if self.evaluation and self.evaluation.runs else None
         self.__dict__.update(fresh.__dict__)
 
     def _recorded(self, record: Record) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ class Engine(QObject):
         self._operator = Operator()
         self._session: Session | None = None
         self._reading, self._evaluating, self._fitting = Control(), Control(), Control()
+        self._waiting: dict[Control, Callable[[], None]] = {}  # work that has not had its turn, and how its end is told
         self._started = self._closing = self._ended = False
         self.take_back_time = TAKE_BACK
 
@@ -179,7 +181,9 @@ class Engine(QObject):
         self._network.call(call)
 
     def read_note(self, request: TrialRequest) -> None:
-        """Reads a note with each side's model, one after the other, when the training thread has time for it."""
+        """Reads a note with each side's model, one after the other, when the training thread has time for it. What
+        becomes of an earlier reading, which ends, is no news any more.
+        """
         self.stop_reading()
         control = self._reading = Control()
         left = list(request.sides)
@@ -189,13 +193,18 @@ class Engine(QObject):
         def put(item: Item) -> None:
             if isinstance(item, ReadingShown) and item.state in ("done", "stopped"):
                 left.remove(item.side)
-            self._put(item)
+            if control is self._reading:
+                self._put(item)
 
         def job() -> None:
+            if control.stopping:  # before its turn has come
+                for side in left:
+                    put(ReadingShown(side, "stopped"))
+                return
             try:
                 self._backend.read(request, put, control)
             except Exception as error:
-                self.failed_to_read(left, error)
+                self.failed_to_read(left if control is self._reading else (), error)
 
         self._training.submit(job)
 
@@ -218,11 +227,16 @@ class Engine(QObject):
         """Evaluates on notes when the training thread has time for it; an earlier evaluation is stopped."""
         self.stop_evaluating()
         control = self._evaluating = Control()
-        self._when_free(EvaluationShown, self._put, control, lambda: self._backend.evaluate(wanted, self._put, control))
+
+        def put(item: Item) -> None:
+            if control is self._evaluating:  # nobody waits for an earlier one any more
+                self._put(replace(item, source=wanted.notes) if isinstance(item, EvaluationShown) else item)
+
+        self._when_free(EvaluationShown, put, control, lambda: self._backend.evaluate(wanted, put, control))
 
     @Slot()
     def stop_evaluating(self) -> None:
-        self._evaluating.stop()
+        self._stop(self._evaluating)
 
     def fit(self, wanted: FittingWanted) -> None:
         """Fits a model to notes when the training thread has time for it; an earlier fitting is stopped."""
@@ -237,7 +251,13 @@ class Engine(QObject):
 
     @Slot()
     def stop_fitting(self) -> None:
-        self._fitting.stop()
+        self._stop(self._fitting)
+
+    def _stop(self, control: Control) -> None:
+        """Stops work; what waits for its turn has stopped at once, which may be hours away."""
+        control.stop()
+        if tell := self._waiting.pop(control, None):
+            tell()
 
     def _when_free(
         self,
@@ -248,8 +268,11 @@ class Engine(QObject):
     ) -> None:
         """Does the work when the training thread has time for it, and tells how it ends."""
         put(shown("waiting"))
+        self._waiting[control] = lambda: put(shown("stopped"))
 
         def job() -> None:
+            if self._waiting.pop(control, None) is None:  # it was stopped, and has been told
+                return
             try:
                 control.check()
                 work()

@@ -133,7 +133,7 @@ class EvaluatedRow:
 @dataclass(frozen=True)
 class EvaluationShown:
     """Progress of an evaluation of notes: `done` of `total` answers; `sentence` says why it failed. `adapter` is the
-    name of the one beside the base, "" for none.
+    name of the one beside the base, "" for none; `source`: where the notes are.
     """
 
     state: Literal["waiting", "loading", "running", "done", "stopped", "failed"]
@@ -144,6 +144,11 @@ class EvaluationShown:
     documents: int = 0
     sentence: str = ""
     adapter: str = ""
+    source: Path | None = None
+
+    @property
+    def runs(self) -> bool:
+        return self.state in ("waiting", "loading", "running")
 
 
 @dataclass(frozen=True)
