@@ -55,7 +55,11 @@ class Combining:
         self._came_back = asyncio.Event()
 
     def spawn(self, due: Combine) -> None:
-        task = asyncio.create_task(self._combine(due), name=f"combine round {due.round}")
+        """Begins a combination, unless it is under way: a round may close while the program is still starting."""
+        name = f"combine round {due.round}"
+        if any(task.get_name() == name for task in self._tasks):
+            return
+        task = asyncio.create_task(self._combine(due), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -9,14 +9,16 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fedmed_desktop import events
-from fedmed_desktop.coordinator import CoordinatorServer, Host
+from fedmed_desktop.coordinator import CoordinatorServer, Host, combining
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import Control, Given, LocalResult, Part, Plan, Report, Update
+from fedmed_desktop.federation.inputs import SiteJoined, UpdateArrived
 from fedmed_desktop.federation.work import Emit
 from fedmed_desktop.lora import Adapter, Module
 from fedmed_desktop.protocol import wire
@@ -548,3 +550,27 @@ async def test_that_a_finished_federation_says_so_to_whoever_comes(tmp_path: Pat
         async with RawSite(port) as site:
             await site.join()
             assert await site.hear(Finished) == finished
+
+
+async def test_that_a_round_that_closes_while_the_coordinator_still_starts_is_combined_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sites come back as soon as the port is open; two combinations of one round would write to the same files."""
+    combined, combine_stored = list[int](), combining.combine_stored
+
+    def counted(*given: Any) -> Any:
+        combined.append(given[0].round)
+        return combine_stored(*given)
+
+    monkeypatch.setattr(combining, "combine_stored", counted)
+    BlobStore(tmp_path / "blobs").write(INITIAL.to_blob())
+    host = Host(ONE, tmp_path, lambda event: None)
+    await host.apply(SiteJoined(site="A"))
+    result = result_of(host.rounds.state.plans["A"], INITIAL, moved(INITIAL, 1))
+    host.blobs.write(result.blobs["adapter"])
+    await host.apply(UpdateArrived(site="A", update=result.update))
+    await host.start()
+    await until(lambda: host.rounds.state.round == 2)
+    await host.combining.caught_up()
+    await host.stop()
+    assert combined == [1]
