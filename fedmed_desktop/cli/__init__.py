@@ -7,6 +7,7 @@ Nothing heavy is imported before the mode is known: a coordinator never loads to
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -91,6 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     (umask).
     """
     os.umask(0o077)
+    _take_any_character()
     arguments = list(sys.argv[1:] if argv is None else argv)
     flag = _mode_of(arguments)
     try:
@@ -113,6 +115,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("fedmed-desktop: stopped", file=sys.stderr)
         return INTERRUPTED
+
+
+def _take_any_character() -> None:
+    """Lets no character of a name or a reason end the program, where a terminal or a pipe has another encoding."""
+    for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors=errors)
 
 
 def _mode_of(arguments: Sequence[str]) -> str | None:

@@ -94,7 +94,9 @@ def _issue(options: argparse.Namespace, rotates: bool = False, role: Literal["si
     print(line, flush=True)
     if sys.stdout.isatty():
         with contextlib.suppress(UnicodeEncodeError):  # a terminal without blocks; the line says the same
-            print(terminal_qr(line), flush=True)
+            drawn = terminal_qr(line)
+            drawn.encode(sys.stdout.encoding)
+            print(drawn, flush=True)
     steps = _steps_of_host if issued.invitation.role == "host" else _steps_of_site
     print("\n".join(_numbered(issued, options.data_dir, steps(issued, options.data_dir))), file=sys.stderr)
     return 0

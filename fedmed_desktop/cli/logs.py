@@ -8,6 +8,7 @@ filter for what must never be in one: invitations, tokens, and passwords in addr
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import logging
 import logging.handlers
@@ -32,6 +33,7 @@ _FILES: Final = 5
 
 # Records that wait for a slow terminal or disk; later ones are dropped.
 _MOST_WAITING: Final = 1000
+_LAST_SECONDS: Final = 2.0
 
 _EVENTS: Final = "fedmed_desktop.events"
 # An invitation; the password in an address; whatever follows a word for a secret, unless it is short.
@@ -68,9 +70,16 @@ def log_to_stderr(level: str, file: Path | None = None) -> None:
     waiting: queue.Queue[logging.LogRecord] = queue.Queue(_MOST_WAITING)
     takers: list[logging.Handler] = [written, *([_file_handler(file)] if file else [])]
     logging.handlers.QueueListener(waiting, *takers).start()
+    atexit.register(_wait_until_written, waiting)
     handlers = [logging.handlers.QueueHandler(waiting)]
     logging.basicConfig(level=level.upper(), format="%(message)s", handlers=handlers, force=True)
     logging.getLogger(_EVENTS).setLevel(logging.INFO if file else logging.CRITICAL)
+
+
+def _wait_until_written(waiting: queue.Queue[logging.LogRecord]) -> None:
+    """Waits for the last records, which often say why the program ends, but not for output that takes nothing."""
+    with waiting.all_tasks_done:
+        waiting.all_tasks_done.wait_for(lambda: not waiting.unfinished_tasks, _LAST_SECONDS)
 
 
 def _file_handler(path: Path) -> logging.Handler:

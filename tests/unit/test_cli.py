@@ -93,6 +93,42 @@ def test_that_an_output_closed_before_the_start_is_no_traceback() -> None:
     assert (found.returncode, found.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8:strict"])
+def test_that_no_name_ends_the_program_whatever_the_encoding_of_its_output(tmp_path: Path, encoding: str) -> None:
+    data_dir = os.fsencode(tmp_path) + b"/\xfcber" if os.name == "posix" else os.fsencode(tmp_path / "Łódź")
+    command = [sys.executable, "-m", "fedmed_desktop", "--check", "--data-dir", data_dir]
+    environ = {**os.environ, "PYTHONIOENCODING": encoding}
+    found = subprocess.run(command, capture_output=True, env=environ, timeout=60)
+    assert (found.returncode, found.stderr) == (0, b"") and b"Disk: " in found.stdout
+
+
+def test_that_what_is_typed_in_another_encoding_is_a_sentence_and_no_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "fedmed_desktop", "--site", "--invitation", "-", "--model", "m", "--notes", "n"]
+    environ = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    found = subprocess.run(
+        [*command, "--data-dir", tmp_path], input=b"fedmed:gepr\xfcft", capture_output=True, env=environ, timeout=60
+    )
+    assert found.returncode == 2 and b"This invitation is mistyped" in found.stderr
+
+
+LOGGED = """
+import logging, sys
+from pathlib import Path
+from fedmed_desktop.cli.logs import log_to_stderr
+
+log_to_stderr("info", Path(sys.argv[1]))
+for number in range(200):
+    logging.info("line %d", number)
+"""
+
+
+def test_that_the_last_lines_of_a_log_are_written_before_the_program_ends(tmp_path: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", LOGGED, str(tmp_path / "log")], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert len((tmp_path / "log").read_text("utf-8").splitlines()) == len(found.stderr.splitlines()) == 200
+
+
 HELPED = """
 import contextlib, io, sys
 from fedmed_desktop.cli import main
