@@ -11,7 +11,8 @@ from typing import Final
 
 # A line's end, or a full stop, question or exclamation mark with its closing brackets, before a blank and a capital.
 # Small letters and digits after the mark do not start a sentence: "0. 2 mg", "approx. 30", "et al. found".
-_END: Final = re.compile(r"""\n+|[.?!]+[)\]"']*(?=\s+[(\["']*[A-Z])""")
+# Looked for from the first of several marks alone, and all of them at once: a row of dots must not take its square.
+_END: Final = re.compile(r"""\n+|(?<![.?!])[.?!]++[)\]"']*+(?=\s+[(\["']*[A-Z])""")
 _WORD_BEFORE: Final = re.compile(r"[^\s(\[\"']*\Z")
 # fmt: off
 _ABBREVIATIONS: Final = frozenset({
