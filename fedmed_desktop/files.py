@@ -80,6 +80,8 @@ def write_durably(path: Path, data: bytes) -> None:
         partial.replace(path)
         sync_folder(path.parent)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()  # else it would fill a full disk still more
         raise disk_fault(error, path) from error
 
 

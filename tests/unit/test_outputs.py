@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from fedmed_desktop.cli import main
+from fedmed_desktop.files import write_durably
 from fedmed_desktop.storage.bundle_file import write_bundle
+from tests.parts.told import told_as
 
 SITE = ("--site", "--join", "ws://127.0.0.1:9", "--name", "A", "--model", "m", "--notes", "n", "--data-dir", "data")
 NEW = {
@@ -81,3 +85,18 @@ def test_that_a_lab_begins_in_no_folder_where_a_file_has_the_name_of_its_own(
     assert main(["--lab", "quick", "--out", "out"]) == 2
     assert f"has a {name}, but not the experiment" in capsys.readouterr().err
     assert (Path("out") / name).read_text("utf-8") == "a person's"
+
+
+def test_that_what_did_not_fit_on_the_disk_does_not_stay_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    Path("there").write_bytes(b"before")
+    monkeypatch.setattr(os, "fsync", full)
+    with told_as("The disk is full"):
+        write_durably(Path("there"), b"after")
+    assert [path.name for path in Path().iterdir()] == ["there"] and Path("there").read_bytes() == b"before"
+    Path("there.partial").mkdir()
+    with told_as("there"):
+        write_durably(Path("there"), b"after")
+    assert Path("there.partial").is_dir(), "a folder of somebody else's"
