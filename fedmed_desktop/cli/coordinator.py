@@ -6,15 +6,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import logging
 import os
 import socket
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..errors import UserFacingError, disk_fault, to_json
+from ..wording import told
+from .desktop import USER_ERROR
 from .logs import add_logs, log_to_stderr, logged
 from .numbers import host_and_port, positive, whole
 from .parser import Parser
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 8765
 # A combination may take minutes; it is done again at the next start. systemd waits longer.
 DRAIN_SECONDS = 20.0
+_LAST_SECONDS = 0.5
 KEEP_UPDATES = 5
 
 
@@ -61,11 +67,29 @@ def _left_in(file: Path | None) -> Iterator[None]:
     try:
         yield
     except (UserFacingError, OSError) as error:
-        fault = disk_fault(error, Path(error.filename or "")) if isinstance(error, OSError) else error
-        if file is not None:
-            with contextlib.suppress(OSError):  # of a full disk nothing can be left; it is printed anyway
-                file.write_text(to_json(fault), "utf-8")
+        _leave(error, file)
         raise
+
+
+def _leave(error: UserFacingError | OSError, file: Path | None) -> None:
+    fault = disk_fault(error, Path(error.filename or "")) if isinstance(error, OSError) else error
+    if file is not None:
+        with contextlib.suppress(OSError):  # of a full disk nothing can be left; it is printed anyway
+            file.write_text(to_json(fault), "utf-8")
+
+
+def last_words(faults: Sequence[BaseException], file: Path | None) -> int:
+    """Says why the program ends, where it could not in order; returns its exit status, 0 where it was told to end."""
+    status = 0
+    for fault in faults[:1]:
+        if isinstance(fault, UserFacingError | OSError):
+            said, status = told(fault), USER_ERROR
+            _leave(fault, file)
+        else:
+            said, status = repr(fault), 1
+        logging.getLogger(__name__).error("%s", said)
+        time.sleep(_LAST_SECONDS)  # logs are written in a thread of their own, which may be held up
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -156,7 +180,7 @@ def _rounds_or_all(text: str) -> int | None:
     return None if text == "all" else whole(0, 10_000)(text)
 
 
-async def _serve(options: argparse.Namespace, ending: Callable[[], None]) -> None:
+async def _serve(options: argparse.Namespace, ending: Callable[[Callable[[], int]], None]) -> None:
     from ..coordinator import CoordinatorServer, Host
     from ..coordinator.errands import Errands
     from ..coordinator.founding import adopt_initial
@@ -201,7 +225,8 @@ async def _serve(options: argparse.Namespace, ending: Callable[[], None]) -> Non
                 waiting = [asyncio.create_task(one) for one in work]
                 done, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 tell_systemd("STOPPING=1")
-                ending()
+                faults = [fault for task in done if (fault := task.exception()) is not None]
+                ending(partial(last_words, faults, options.error_file))
                 for task in pending:
                     task.cancel()
                 await asyncio.wait(waiting)

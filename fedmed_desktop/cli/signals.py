@@ -46,17 +46,24 @@ def ignore_termination() -> None:
 
 
 @contextlib.contextmanager
-def bounded_end(seconds: float) -> Iterator[Callable[[], None]]:
+def bounded_end(seconds: float) -> Iterator[Callable[[Callable[[], int]], None]]:
     """Yields what is to be called when the end begins: if the block has not ended `seconds` later, the program does.
 
-    For work in threads, which nothing can cut off. What it leaves is what a power cut would, and no fault: status 0.
+    For work in threads, which nothing can cut off. What it leaves is what a power cut would. It is called with what
+    then says why the program ends, and must not block; that returns the exit status.
     """
-    timer = threading.Timer(seconds, os._exit, (0,))
-    timer.daemon = True
+    timers: list[threading.Timer] = []
+
+    def begin(last: Callable[[], int]) -> None:
+        timers.append(threading.Timer(seconds, lambda: os._exit(last())))
+        timers[-1].daemon = True
+        timers[-1].start()
+
     try:
-        yield timer.start
+        yield begin
     finally:
-        timer.cancel()
+        for timer in timers:
+            timer.cancel()
 
 
 def tell_systemd(state: str) -> None:

@@ -79,23 +79,41 @@ async def test_that_a_stopped_coordinator_lets_its_sites_go_and_ends(tmp_path: P
 
 STOPS = """
 import asyncio, sys, time
+from functools import partial
+from pathlib import Path
+from fedmed_desktop.cli.coordinator import last_words
+from fedmed_desktop.cli.logs import log_to_stderr
 from fedmed_desktop.cli.signals import bounded_end, stop_event
+from fedmed_desktop.errors import UserFacingError
+FAULTS = {"bounded": [], "fault": [UserFacingError("storage.disk_full", path="there")], "bug": [ValueError("oh")]}
+log_to_stderr("warning")
 async def run(ending):
     stopped = stop_event()
     print("ready", flush=True)
     await stopped.wait()
     print("stopping", flush=True)
-    if sys.argv[1] == "bounded":
-        ending()
+    if sys.argv[1] in FAULTS:
+        ending(partial(last_words, FAULTS[sys.argv[1]], Path(sys.argv[2])))
     await asyncio.to_thread(time.sleep, 60)
 with bounded_end(0.2) as ending:
     asyncio.run(run(ending))
 """
 
 
-@pytest.mark.parametrize(("how", "status"), [("bounded", 0), ("second signal", -signal.SIGTERM)])
-def test_that_an_end_has_bounds_and_a_second_signal_ends_at_once(how: str, status: int) -> None:
-    program = subprocess.Popen([sys.executable, "-c", STOPS, how], stdout=subprocess.PIPE, text=True)
+@pytest.mark.parametrize(
+    ("how", "status", "said"),
+    [
+        ("bounded", 0, ""),
+        ("second signal", -signal.SIGTERM, ""),
+        ("fault", 2, "The disk is full, so there cannot be written."),
+        ("bug", 1, "ValueError('oh')"),
+    ],
+)
+def test_that_an_end_has_bounds_and_a_second_signal_ends_at_once(
+    how: str, status: int, said: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", STOPS, how, str(tmp_path / "error.json")]
+    program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert program.stdout is not None and program.stdout.readline() == "ready\n"
         program.send_signal(signal.SIGTERM)
@@ -103,6 +121,8 @@ def test_that_an_end_has_bounds_and_a_second_signal_ends_at_once(how: str, statu
         if how == "second signal":
             program.send_signal(signal.SIGTERM)
         assert program.wait(PATIENCE) == status
+        assert program.stderr is not None and said in program.stderr.read()
+        assert (tmp_path / "error.json").exists() == (how == "fault")
     finally:
         program.kill()
         program.communicate()
