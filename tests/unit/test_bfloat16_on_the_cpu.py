@@ -12,6 +12,7 @@ import pytest
 from fedmed_desktop.clinical.tasks import Entities
 from fedmed_desktop.federation.plan import TrainingSettings
 from fedmed_desktop.federation.work import Control
+from tests.parts.families import SMALL, Family
 from tests.parts.training import NOTES, TYPES, plan_of, random_adapter
 
 if TYPE_CHECKING:  # loaded before the first test, see tests/conftest.py
@@ -73,3 +74,17 @@ def test_that_fifty_steps_in_bfloat16_lose_as_those_in_float32_with_factors_and_
     assert losses[0][-1] < losses[0][0] - 0.2
     apart = np.abs(losses[1] - losses[0]) / losses[0]
     assert apart.mean() < TOLERANCE and apart.max() < 3 * TOLERANCE
+
+
+@pytest.mark.filterwarnings("ignore")  # that faster kernels are not installed
+def test_that_a_model_whose_logits_are_float32_in_any_case_is_loaded_in_bfloat16(tmp_path: Path) -> None:
+    """Nemotron H turns them into it itself; a GPU holds every base in 16 bits."""
+    own = {"layers_block_type": ["mamba", "attention"], "mamba_num_heads": 8, "mamba_head_dim": 8, "n_groups": 1}
+    settings = SMALL | own | {"head_dim": 8, "ssm_state_size": 8}
+    folder = Family("NemotronH", settings).folder(tmp_path)
+    base = BaseModel.load(folder, Device("cpu", torch.bfloat16, "none", "as a test asks"), threads=1)
+    assert base.head_apart
+    tokens = torch.tensor([[3, 5, 7]])
+    with base.device.autocast(), torch.no_grad():
+        logits = base.model(input_ids=tokens, use_cache=False).logits
+        assert torch.equal(base.selected_logits(tokens > 0, input_ids=tokens, use_cache=False), logits[0])
