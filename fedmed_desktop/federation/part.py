@@ -276,14 +276,14 @@ class SitePart:
                 self._begin(do.AskPerson(entry))
             case "approved":
                 self.due, self.wake_at, self._tries = do.Record(sha256, "released", "agent"), entry.effective, 0
-            case "released" | "acknowledged":  # who asks for the latter goes on from an older backup
+            case "released":
                 self.offers.one(entry)
+            case "acknowledged":  # who asks for it goes on from an older backup, and may not take it at once
+                self._offer(entry)
             case "kept" if self.attempt > self._kept_at.setdefault(sha256, self.attempt):
                 self._begin(do.Record(sha256, "asked_again", "coordinator"))
-            case "kept":
-                self._out.append(do.Decline(number, "kept"))
-            case "expired":
-                self._out.append(do.Decline(number, "expired"))
+            case "kept" | "expired" as code:
+                self._out.append(do.Decline(number, code))
             case "refused":
                 self._out.append(do.Decline(number, "failed"))
 

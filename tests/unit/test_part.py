@@ -112,6 +112,9 @@ def test_that_what_was_acknowledged_is_offered_again_to_who_asks_for_it_again(si
     assert site.offered == [entry.sha256], "nobody has asked yet"
     site.ask(plan())
     assert site.offered == [entry.sha256] * 2 and site.phases[-1] == (1, "uploading")
+    site.give(lambda: site.part.refused(entry.sha256, "update.not_asked", {}))
+    site.ask(plan(), attempt=2)
+    assert site.offered == [entry.sha256] * 3 and not site.declined
     site.give(lambda: site.part.receipt(entry.sha256))
     assert site.states == ["acknowledged"] and site.phases[-1] == (1, "sent")
     assert site.decided == ["approved", "released"] and site.trained == [plan()]
