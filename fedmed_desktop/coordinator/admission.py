@@ -36,11 +36,14 @@ class Admission:
         if ledger.has_registry() and not path.exists():
             raise UserFacingError("storage.lost", path=str(path), folder=str(data_dir))
         self.registry = Registry(path, ledger.legacy_sites())
-        if ledger.has_registry() and self.registry.recall("began") is None:  # --invite has made one anew meanwhile
+        try:
+            if ledger.has_registry() and self.registry.recall("began") is None:  # --invite has made one anew meanwhile
+                raise UserFacingError("storage.lost", path=str(path), folder=str(data_dir))
+            self.registry.remember("began", "yes")
+            ledger.registry_began(datetime.now(UTC))
+        except BaseException:
             self.registry.close()
-            raise UserFacingError("storage.lost", path=str(path), folder=str(data_dir))
-        self.registry.remember("began", "yes")
-        ledger.registry_began(datetime.now(UTC))
+            raise
         self._confirm = confirm_sites
         self.on_this_computer = True  # only a plain socket listens, and nobody else has been told an address
 

@@ -79,17 +79,18 @@ class Host:
             raise UserFacingError("coordinator.no_initial", sha256=spec.base.initial, path=str(data_dir))
         under_way = not self.blobs.is_empty(but=spec.base.initial)
         self._ledger = Ledger(data_dir / LEDGER_FILE, spec, self._warn, under_way)
-        try:
+        with contextlib.ExitStack() as opened:
+            opened.callback(self._ledger.close)
             self.rounds: Rounds = self._ledger.load_rounds(spec)
             check_adapters(self.blobs, self.rounds.state)
             noise = noise_from(data_dir, spec, self.rounds.state.closed)
             self.key, self.kept = load_key(data_dir, "coordinator")
             self.admission = Admission(data_dir, self._ledger, confirm_sites)
+            opened.callback(self.admission.close)
             self.trail = Trail(data_dir, spec.name, self.key.fingerprint, clock)
+            opened.callback(self.trail.audit.close)
             self.admission.keep_audit(self.trail.audit)
-        except BaseException:
-            self._ledger.close()
-            raise
+            opened.pop_all()  # they stay open
         self.federation = self._ledger.federation
         self.sessions: dict[str, Session] = {}
         self.lost = LostParts(self.blobs)

@@ -10,6 +10,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from fedmed_desktop import events
@@ -235,3 +236,32 @@ def test_that_adapters_beside_an_empty_outbox_are_no_new_site(remove: Callable[[
     with pytest.raises(UserFacingError) as caught:
         Outbox(tmp_path / "site.sqlite", BlobStore(tmp_path / "blobs"))
     assert caught.value.code == "storage.lost" and "backup" in told(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "harm"),
+    [
+        ("audit.sqlite", ("DELETE FROM entries", "DELETE FROM sqlite_sequence")),
+        ("registry.sqlite", ("DELETE FROM facts",)),
+    ],
+)
+async def test_that_a_coordinator_that_does_not_start_leaves_no_file_open(
+    file: str, harm: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Where it runs in a program that goes on, Windows would let nobody put the backup there."""
+    BlobStore(tmp_path / "blobs").write(INITIAL.to_blob())
+    host = Host(SPEC, tmp_path, lambda event: None)
+    await host.start()
+    await host.stop()
+    with closing(sqlite3.connect(tmp_path / file)) as connection:
+        for statement in harm:
+            connection.execute(statement)
+        connection.commit()
+    try:
+        Host(SPEC, tmp_path, lambda event: None)
+    except UserFacingError as error:  # which holds the frame, and with it what that has opened
+        assert error.code == "storage.lost"
+        open_files = [one.path for one in psutil.Process().open_files()]
+        assert [path for path in open_files if path.startswith(str(tmp_path))] == []
+    else:
+        pytest.fail("it has started")
