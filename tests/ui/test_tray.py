@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ from fedmed_desktop.desktop.frame.tray import Tray
 from fedmed_desktop.desktop.rounds.status import status
 from fedmed_desktop.desktop.work.desk import Desk
 from fedmed_desktop.desktop.work.news import Paused, SessionEnded
+from fedmed_desktop.desktop.work.requests import JoinRequest
 from fedmed_desktop.desktop.work.settings import NotificationKind
 from tests.parts.scene import NOW, Lakeview, phase, standing
-from tests.parts.ui import Desktop
+from tests.parts.ui import Desktop, words
 
 Opened = Callable[..., Desktop]
 # said of a tray's icon where the platform has no tray, as offscreen
@@ -172,6 +174,44 @@ def test_that_a_round_is_told_of_once_it_is_finished_and_earlier_ones_are_not(
     site.tell(standing(number=3))
     assert told() == ["Round 2 is finished"]
     assert told() == ["Round 2 is finished"]
+
+
+def test_that_the_next_federation_tells_of_its_own_rounds_and_end(
+    site: Lakeview, told: Callable[..., list[str]]
+) -> None:
+    """In the same window, after one whose rounds had the same numbers."""
+    began = site.desk.session
+    assert began is not None
+    titles = ["Round 2 is finished", "The federation has finished"]
+    for _ in range(2):
+        for item in (replace(began), standing(number=2)):
+            site.tell(item)
+            told()
+        site.tell(standing(number=3))
+        told()
+        site.tell(SessionEnded("finished"))
+        told()
+    assert told() == titles * 2
+
+
+def test_that_joining_another_federation_asks_before_it_ends_this_one(
+    desktop: Opened, site: Lakeview, tmp_path: Path
+) -> None:
+    """As with an invitation that a second start has opened."""
+    one = taking_part(desktop, site)
+    values = one.program.settings.values
+    other = JoinRequest(
+        address="ws://127.0.0.1:9", name="Other", model=tmp_path, notes=tmp_path, data_dir=tmp_path / "other"
+    )
+    one.program.ask_join(other)
+    question = one.program.question
+    assert question is not None and "Stop taking part?" in words(question) and values.joined is None
+    one.click(question.no)
+    assert values.joined is None and one.program._wanted is None
+    one.program.ask_join(other)
+    assert one.program.question is not None
+    one.click(one.program.question.yes)
+    assert values.joined == other and values.rejoin
 
 
 def test_that_a_silent_kind_is_not_told(site: Lakeview, told: Callable[..., list[str]]) -> None:

@@ -28,6 +28,7 @@ class Leaving(QObject):
         self._window, self._desk, self._memory, self._presence = window, desk, memory, presence
         self._asking = Asking(window)
         self._begins: Callable[[], None] = lambda: None
+        self.left: object = None  # the session that the person has ended
         window.closing.connect(self.ask_close)
         window.quit_requested.connect(self.ask_quit)
         window.leave_requested.connect(self.ask_leave)
@@ -82,10 +83,14 @@ class Leaving(QObject):
         self._asking.ask(about_leaving(self._desk)).confirmed.connect(self.leave_decided)
 
     def ask_begin(self, begin: Callable[[], None]) -> None:
-        """Begins a session; where that ends a fitting, once the person has confirmed it."""
+        """Begins a session; where that ends another one, or a fitting, once the person has confirmed it."""
         self._begins = begin
-        if words := about_beginning(self._desk):
-            self._asking.ask(words).confirmed.connect(self._begin)
+        goes_on = self._desk.running and self._desk.session is not self.left
+        if words := about_leaving(self._desk) if goes_on else about_beginning(self._desk):
+            question = self._asking.ask(words)
+            if goes_on:
+                question.confirmed.connect(self.leave_decided)
+            question.confirmed.connect(self._begin)
         else:
             self._begin()
 

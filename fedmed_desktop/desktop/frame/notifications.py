@@ -75,13 +75,17 @@ class Notifier(QObject):
         self._window, self._tray, self._silent = window, tray, silent
         self._known: set[tuple[str, ...]] = set()
         self._session: object = None
+        self._is_new = False
         self.told: list[str] = []
 
     def show_desk(self, desk: Desk, status: Status, now: datetime) -> None:
         """Tells of each occasion once, and of none that the person sees happen; called as often as the desk changes."""
+        if desk.session is not self._session:  # whose rounds and troubles are others, also where they are called alike
+            self._session, self._is_new = desk.session, True
+            self._known = {key for key in self._known if key[0] == "approval"}
         found = [one for one in notifications(desk, status, now) if one.key not in self._known]
-        if desk.session is not self._session and desk.standing:
-            self._session = desk.session  # rounds that had been closed before this start are no news
+        if self._is_new and desk.standing:
+            self._is_new = False  # rounds that had been closed before this start are no news
             self._known.update(one.key for one in found if one.kind == "round")
             found = [one for one in found if one.kind != "round"]
         self._known.update(one.key for one in found)
