@@ -146,6 +146,27 @@ def test_that_the_earlier_curves_are_drawn_behind_and_can_be_taken_away(qtbot: Q
     qtbot.waitUntil(lambda: not tasks._running)
 
 
+def test_that_who_compares_with_none_is_not_shown_one_that_was_still_read(qtbot: QtBot, sites: Path) -> None:
+    page = MonitorPage()
+    qtbot.addWidget(page)
+    comparing = page.comparing
+    comparing.choose(folder_of(sites))
+    comparing.choose(None)
+    qtbot.waitUntil(lambda: not tasks._running)
+    assert comparing.run is None and comparing.folder is None
+
+
+def test_that_asking_again_does_not_lose_the_one_that_is_being_read(qtbot: QtBot, sites: Path) -> None:
+    page = MonitorPage()
+    qtbot.addWidget(page)
+    page.comparing.choose(folder_of(sites))
+    page.comparing.ask()
+    assert page.comparing.dialog is not None
+    page.comparing.dialog.reject()
+    qtbot.waitUntil(lambda: page.comparing.run is not None)
+    qtbot.waitUntil(lambda: not tasks._running)
+
+
 def test_that_a_folder_that_cannot_be_read_is_said(qtbot: QtBot, tmp_path: Path) -> None:
     page = MonitorPage()
     qtbot.addWidget(page)

@@ -298,6 +298,19 @@ def test_that_the_corrected_form_takes_over_the_folder_of_the_try_before(
     assert list((tmp_path / "sites").iterdir()) == [asked.args[0].data_dir]
 
 
+def test_that_the_form_that_has_joined_goes_on_in_the_same_folder(qtbot: QtBot, page: JoinPage, tmp_path: Path) -> None:
+    """A site that has used its invitation is known by its folder alone."""
+    request = JoinRequest(
+        address="wss://federation.example.org:8765", name="North", model=MODEL, notes=NOTES, data_dir=tmp_path / "north"
+    )
+    page.prefill_request(request, "The base model is another one.")
+    for _ in range(2):
+        qtbot.waitUntil(page.join.isEnabled)
+        with qtbot.waitSignal(page.join_requested) as asked:
+            qtbot.mouseClick(page.join, LEFT)
+        assert asked.args[0].data_dir == request.data_dir
+
+
 def test_that_the_form_says_what_leaves_and_leads_to_the_guide(qtbot: QtBot, page: JoinPage) -> None:
     words = [label.text() for label in page.findChildren(QLabel)]
     assert any("Nothing learned from your notes leaves before you approve it." in text for text in words)

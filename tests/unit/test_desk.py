@@ -33,6 +33,16 @@ def test_that_a_session_starts_from_nothing_but_what_was_tried_out_and_told() ->
     assert desk.problems == [told] and desk.connection is None and desk.running
 
 
+def test_that_what_ended_one_session_is_not_the_trouble_of_the_next() -> None:
+    desk = Desk()
+    desk.fold([Problem("link.closed", {"address": "x"}, fatal=True), SessionEnded("failed")])
+    assert desk.fatal is not None
+    desk.fold([SessionStarted("site", SITE, ADDRESS, (SITE,), Path(), Path())])
+    assert desk.fatal is None
+    desk.fold([SessionEnded("stopped")])
+    assert desk.fatal is None
+
+
 def test_that_after_the_end_nothing_is_connected_or_at_work(tmp_path: Path) -> None:
     desk = MAKERS["training"](tmp_path)
     assert desk.connected and desk.computing.busy

@@ -330,7 +330,6 @@ class JoinPage(PageBase):
             request = self.form().request(self._root, self._before)
             if self._before is not None:
                 carry_over(self._before.data_dir, request.data_dir)
-                self._before = None
             self.join_requested.emit(request)
 
     @Slot()

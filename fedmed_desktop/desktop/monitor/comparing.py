@@ -87,6 +87,7 @@ class Comparing(QObject):
         self.folder: Path | None = None
         self.run: EarlierRun | None = None
         self.dialog: EarlierDialog | None = None
+        self._look_task: Task | None = None
         self._task: Task | None = None
 
     @Slot()
@@ -94,7 +95,8 @@ class Comparing(QObject):
         if self.dialog is None:
             self.dialog = EarlierDialog(self._owner)
             self.dialog.chosen.connect(self.choose)
-        self._task = run_task(self, partial(_look, self.root, self.present()), self._found, self._not_read, self._task)
+        look = partial(_look, self.root, self.present())
+        self._look_task = run_task(self, look, self._found, self._not_read, self._look_task)
         self.dialog.open()
 
     def _found(self, found: list[Earlier]) -> None:
@@ -106,6 +108,8 @@ class Comparing(QObject):
         """Reads what is in the folder of a site; None: compares with nothing."""
         self.folder = folder
         if folder is None:
+            if self._task is not None:
+                self._task.drop()
             self._is_read(None)
         else:
             self._task = run_task(self, partial(_read, folder), self._is_read, self._not_read, self._task)

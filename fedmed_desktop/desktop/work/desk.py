@@ -204,7 +204,9 @@ class Desk:
 
     @property
     def fatal(self) -> Problem | None:
-        """The last problem that ended a session."""
+        """The problem that has ended this session; None where none has."""
+        if self.ended is None or self.ended.reason != "failed":
+            return None
         return next((problem for problem in reversed(self.problems) if problem.fatal), None)
 
     @property
