@@ -159,6 +159,8 @@ def test_that_probes_stop_and_that_a_pause_takes_nothing_of_their_time(reader: R
     waits = Budget(5.0, _Paused())
     waits.check()
     assert waits.left > 4.9 and waits.used < 0.1
+    waits.part(0.5).part(0.5).check()
+    assert waits.left > 4.9 and waits.used < 0.1, "nor a pause in a part of it, of which the next probes have the rest"
 
 
 class _Paused(Control):
