@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fedmed_desktop.training.probes.budget import Budget
     from fedmed_desktop.training.probes.canaries import ALTERNATIVES, _canary, exposures, plant
     from fedmed_desktop.training.probes.intervals import auc, auc_interval, hits_at, wilson
+    from fedmed_desktop.training.probes.membership import membership
     from fedmed_desktop.training.probes.rare_strings import invented_like, rare_strings
     from fedmed_desktop.training.probes.reader import Reader
     from fedmed_desktop.training.probes.recall import PREFIX, recall, runs
@@ -150,6 +151,17 @@ def test_that_too_few_notes_or_too_little_time_are_said(base: BaseModel, start: 
     assert late is not None and late.missing["membership"] == late.missing["recall"] == "no_time"
 
 
+def test_that_notes_unlike_each_other_are_too_few_and_no_want_of_time(base: BaseModel, reader: Reader) -> None:
+    """No held-out note is nearly as long as a trained one, and none is long enough for a run."""
+    encoder = Encoder(base.tokenizer, ())
+    short = items(encoder.encode([Note(id=f"s{n}", text="Well now.") for n in range(12)], 384))
+    long = items(encoder.encode([Note(id=f"l{n}", text=LONG) for n in range(12)], 384))
+    budget = Budget(60, Control())
+    assert membership(reader, long, short, "all", 0, budget) == "too_few"
+    assert recall(reader, encoder, [one.note for one in short], [one.note for one in long], budget) == "too_few"
+    assert membership(reader, long, long, "all", 0, Budget(0, Control())) == "no_time"
+
+
 def test_that_probes_stop_and_that_a_pause_takes_nothing_of_their_time(reader: Reader) -> None:
     control = Control()
     budget = Budget(60, control)
@@ -228,7 +240,7 @@ def test_that_looking_for_what_to_read_ends_with_the_time_too_and_stops(
     assert rare_strings(reader, encoder, notes, 0, Budget(0, Control())) == "no_time" and not looked
     rare_strings(reader, encoder, notes, 0, Budget(0.1, Control()))
     assert len(looked) < 500
-    assert recall(reader, encoder, notes, notes, Budget(0, Control())) is None
+    assert recall(reader, encoder, notes, notes, Budget(0, Control())) == "no_time"
     stopped = Control()
     stopped.stop()
     for look in (

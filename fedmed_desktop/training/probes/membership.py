@@ -31,17 +31,19 @@ def membership(
     loss_on: Literal["answer", "all"],
     seed: int,
     budget: Budget,
-) -> Membership | None:
-    """Result of the attack on as many notes as the budget allows, one held out for each trained; None below LEAST."""
+) -> Membership | Literal["too_few", "no_time"]:
+    """Result of the attack on as many notes as the budget allows, one held out for each trained; else why none."""
     fits = [one for one in shuffled(held_out, seed) if len(one.example) <= reader.most_tokens]
     mates = matched(fits, [one for one in shuffled(trained, seed + 1) if len(one.example) <= reader.most_tokens])
     pairs = [(mate, other) for mate, other in zip(mates, fits, strict=True) if mate is not None]
+    if len(pairs) < LEAST:
+        return "too_few"
     rows = [item for pair in pairs for item in pair]
     found = reader.both([item.example for item in rows], loss_on, budget)
     gains = np.array([gain(after, before) for after, before in found])
     members, others = gains[0::2], gains[1::2]
     if len(others) < LEAST:
-        return None
+        return "no_time"
     groups = [item.group for item in rows[: len(found)]]
     low, high = auc_interval(members, others, groups[0::2], groups[1::2], seed)
     return Membership(

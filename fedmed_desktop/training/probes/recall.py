@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain, zip_longest
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,17 +30,19 @@ MOST_TOKENS: Final = 512  # of a note's beginning that is looked at
 
 def recall(
     reader: Reader, plain: Encoder, trained: Sequence[Note], held_out: Sequence[Note], budget: Budget
-) -> Recall | None:
-    """Result on as many notes as the budget allows, in the order given; None below LEAST."""
+) -> Recall | Literal["too_few", "no_time"]:
+    """Result on as many notes as the budget allows, in the order given; else why there is none."""
     room = min(reader.most_tokens, MOST_TOKENS)
     marked = chain.from_iterable(
         zip_longest(((note, True) for note in trained), ((note, False) for note in held_out[: len(trained)]))
     )
     rows: list[tuple[Example, bool]] = []
     looking = budget.part(0.3)  # the rest is for reading; of long notes there may be thousands
+    missing: Literal["too_few", "no_time"] = "too_few"
     for note, mine in filter(None, marked):
         looking.check()
         if not looking.left:
+            missing = "no_time"
             break
         if (row := _row(plain, note, room)) is not None:
             rows.append((row, mine))
@@ -48,7 +50,7 @@ def recall(
     own = [runs(*pair) for pair, (_, mine) in zip(found, rows, strict=False) if mine]
     other = [runs(*pair) for pair, (_, mine) in zip(found, rows, strict=False) if not mine]
     if len(own) < LEAST:
-        return None
+        return "no_time" if len(found) < len(rows) else missing
     hits = sum(beyond >= RUN for beyond, _ in own)
     low, high = wilson(hits, len(own))
     return Recall(

@@ -60,18 +60,17 @@ def probed(base: BaseModel, made: Round, settings: Probing, control: Control) ->
     member = membership(reader, trained, held_out, made.plan.training.loss_on, seed, budget.part(_SHARES["membership"]))
     recalled = recall(reader, plain, notes, others, budget.part(0.6 if made.planted else 1.0))
     canaries = exposures(reader, plain, made.planted, times, seed, budget) if made.planted else ()
-    few = len(trained) < 10 or len(held_out) < 10
     if isinstance(rare, str):
         missing["rare"] = rare
-    if member is None:
-        missing["membership"] = "too_few" if few else "no_time"
-    if recalled is None:
-        missing["recall"] = "too_few" if few else "no_time"
+    if isinstance(member, str):
+        missing["membership"] = member
+    if isinstance(recalled, str):
+        missing["recall"] = recalled
     if not canaries:
         missing["canaries"] = "no_time" if made.planted else "off"
     return Probes(
-        membership=member,
-        recall=recalled,
+        membership=None if isinstance(member, str) else member,
+        recall=None if isinstance(recalled, str) else recalled,
         rare=None if isinstance(rare, str) else rare,
         canaries=canaries,
         missing=missing,
