@@ -11,6 +11,7 @@ from typing import Final, Literal
 import numpy as np
 
 from ..clinical import SiteNotes
+from ..clinical.tasks import made_tasks
 from ..errors import UserFacingError
 from ..federation import Given
 from ..lora import Adapter
@@ -45,9 +46,9 @@ class Elsewhere:
         self._settings = experiment.newcomer
         self._scored = experiment.score_on == "answers"
         self.cohorts = {
-            choice.name: _cohort(choice.name, notes[choice.name], experiment.modifiers) for choice in experiment.cohorts
+            choice.name: _cohort(choice.name, notes[choice.name], experiment) for choice in experiment.cohorts
         }
-        self.full = [_tested(site) for site in full if site.notes.test]
+        self.full = [_tested(site, experiment, f"{site.name} in full") for site in full if site.notes.test]
         self.newcomers: dict[int, LabSite] = {}
         if self._settings:
             self.newcomers = _newcomers(self._settings, notes[self._settings.corpus.name], seed, experiment.modifiers)
@@ -101,10 +102,16 @@ class Elsewhere:
         return row.model_copy(update={"split": split, "elsewhere": name})
 
 
-def _tested(site: LabSite) -> LabSite:
-    """The site under a name of its own, with no more notes to train on than the engine asks for."""
-    notes = SiteNotes(site.notes.train[:1], site.notes.validation[:1], site.notes.test)
-    return replace(site, name=f"{site.name} in full", notes=notes)
+def _tested(site: LabSite, experiment: Experiment, name: str) -> LabSite:
+    """The site under a name of its own, with no more notes to train on than the engine asks for: it trains nothing.
+
+    These are the first ones with labels of each task, without which the task would not be scored.
+    """
+    tasks = made_tasks(experiment.tasks, site.types, site.modifiers, experiment.answer_form)
+    train = site.notes.train
+    labelled = (next((at for at, note in enumerate(train) if task.taught_by([note])), 0) for task in tasks)
+    few = [train[at] for at in sorted(set(labelled) or {0})]
+    return replace(site, name=name, notes=SiteNotes(few, site.notes.validation[:1], site.notes.test))
 
 
 def _in_full(models: Sequence[Simulation], sites: Sequence[LabSite]) -> dict[str, Measured]:
@@ -115,11 +122,12 @@ def _in_full(models: Sequence[Simulation], sites: Sequence[LabSite]) -> dict[str
     }
 
 
-def _cohort(name: str, notes: Sequence[LabNote], modifiers: Sequence[str]) -> LabSite:
-    """All notes to test on. One stands for the training notes, of which there are none: nothing trains here."""
+def _cohort(name: str, notes: Sequence[LabNote], experiment: Experiment) -> LabSite:
+    """All notes to test on. Some of them stand for the training notes, of which there are none."""
     if not notes:
         raise UserFacingError("lab.few_elsewhere", corpus=name, found=0)
-    return _site(f"cohort {name}", notes, notes[:1], notes[:1], notes, modifiers)
+    whole = _site(name, notes, notes, notes[:1], notes, experiment.modifiers)
+    return _tested(whole, experiment, f"cohort {name}")
 
 
 def _newcomers(

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from fedmed_desktop.clinical import Note
+from fedmed_desktop.clinical import Note, Relation, SiteNotes
+from fedmed_desktop.clinical.tasks import made_tasks
 from fedmed_desktop.lab.beyond import alone_on_all_notes, cohort_tables, newcomer_table
 from fedmed_desktop.lab.compare import Setting
 from fedmed_desktop.lab.corpora import LabNote, read_corpora
 from fedmed_desktop.lab.elsewhere import Elsewhere
 from fedmed_desktop.lab.engines import Measured
 from fedmed_desktop.lab.experiment import Experiment, with_cohorts
-from fedmed_desktop.lab.partition import split_into_sites
+from fedmed_desktop.lab.partition import LabSite, split_into_sites
 from fedmed_desktop.lab.rows import on_all_notes
 from fedmed_desktop.scores import Counts, Scores, TaskName, TaskScores
 from fedmed_desktop.storage.results import ResultRow
@@ -81,6 +82,28 @@ def test_that_a_cohort_from_the_command_line_is_measured_on_all_of_its_notes(tmp
     assert [one.note.id for one in corpora.elsewhere["North"]] == ["n0", "n1", "n2", "n3"]
     site = Elsewhere(chosen, corpora.elsewhere, 1).cohorts["North"]
     assert site.types == ("drug", "problem") and len(site.notes.test or ()) == 4
+
+
+def test_that_all_tasks_of_which_any_note_has_labels_are_scored_on_a_cohort_and_on_sites_in_full() -> None:
+    """Whatever the first note has: here neither a link nor codes."""
+    entities = [
+        {"id": "T1", "start": 0, "end": 7, "type": "drug", "text": "aspirin"},
+        {"id": "T2", "start": 8, "end": 12, "type": "route", "text": "oral"},
+    ]
+    plain = Note.model_validate({"id": "n1", "text": "aspirin oral", "entities": entities})
+    coded = Note.model_validate({"id": "n2", "text": "aspirin", "codes": ["R52"]})
+    linked = plain.model_copy(update={"id": "n3", "relations": (Relation(head="T1", tail="T2", type="route"),)})
+    tasks = ["entities", "relations", "codes"]
+    own = {"name": "own", "path": "."}
+    cohort = own | {"name": "North"}
+    chosen = experiment(types=["drug"], modifiers=["route"], tasks=tasks, corpora=[own], cohorts=[cohort])
+    notes = [plain, plain, coded, linked]
+    site = LabSite("Site 1", SiteNotes(notes, [plain], [plain]), ("drug",), ("route",))
+    found = Elsewhere(chosen, {"North": [LabNote(one, "North", one.id, ("drug",)) for one in notes]}, 1, [site])
+    for one in (found.cohorts["North"], *found.full):
+        made = made_tasks(chosen.tasks, one.types, one.modifiers)
+        assert [task.name for task in made if task.taught_by(one.notes.train)] == tasks
+        assert len(one.notes.train) == 3
 
 
 @pytest.mark.parametrize("given", ["North", "=there", "North="])
