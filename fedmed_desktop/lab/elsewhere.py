@@ -22,7 +22,7 @@ from .choices import NewcomerSettings
 from .corpora import LabNote
 from .engines import Engine, Measured
 from .experiment import Experiment
-from .partition import LabSite, typed_in
+from .partition import LabSite, typed_in, with_labels
 from .rows import row_of
 from .simulate import Simulation, Snapshot
 from .trained_on import scoring_job, trained_on
@@ -145,10 +145,16 @@ def _newcomers(
     if len(left) < most:
         raise UserFacingError("lab.few_elsewhere", corpus=settings.corpus.name, found=len(notes))
     validation, train = left[:_OWN_VALIDATION], left[_OWN_VALIDATION:most]
-    return {
+    made = {
         size: _site(f"newcomer with {size}", notes, train[:size], validation, test, modifiers)
         for size in settings.sizes
     }
+    return {size: _reporting(site) for size, site in made.items()}
+
+
+def _reporting(site: LabSite) -> LabSite:
+    """The site with a note to score on, be it one of those that it trains on."""
+    return replace(site, notes=replace(site.notes, validation=with_labels(site.notes.validation, site.notes.train)))
 
 
 def _site(

@@ -99,9 +99,21 @@ def share_notes(sites: Sequence[LabSite], count: int, seed: int) -> tuple[list[L
 def pooled_site(sites: Sequence[LabSite]) -> LabSite:
     """EVERYBODY. It is scored at the sites: for its own report one validation note is enough."""
     train = [note for site in sites for note in site.notes.train]
+    validation = with_labels(sites[0].notes.validation[:1], (note for site in sites for note in site.notes.validation))
     types = tuple(sorted({name for site in sites for name in site.types}))
     modifiers = tuple(sorted({name for site in sites for name in site.modifiers}))
-    return LabSite(EVERYBODY, SiteNotes(train, sites[0].notes.validation[:1], None), types, modifiers)
+    return LabSite(EVERYBODY, SiteNotes(train, validation, None), types, modifiers)
+
+
+def with_labels(notes: Sequence[Note], others: Iterable[Note]) -> list[Note]:
+    """The notes or, where none of these has labels, the first of the others that has: training ends with a report."""
+    found = [] if any(map(_has_labels, notes)) else [note for note in others if _has_labels(note)]
+    return found[:1] or list(notes)
+
+
+def _has_labels(note: Note) -> bool:
+    labels = note.entities or note.codes or note.answer is not None or note.summary
+    return bool(labels) and note.tasks != ()
 
 
 def _generator(use: str, sites: int, seed: int) -> np.random.Generator:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from fedmed_desktop.lab.corpora import LabNote, read_corpora
 from fedmed_desktop.lab.elsewhere import Elsewhere
 from fedmed_desktop.lab.engines import Measured
 from fedmed_desktop.lab.experiment import Experiment, with_cohorts
-from fedmed_desktop.lab.partition import LabSite, split_into_sites
+from fedmed_desktop.lab.partition import LabSite, pooled_site, split_into_sites
 from fedmed_desktop.lab.rows import on_all_notes
 from fedmed_desktop.scores import Counts, Scores, TaskName, TaskScores
 from fedmed_desktop.storage.results import ResultRow
@@ -58,6 +59,21 @@ def test_that_a_newcomer_has_few_notes_of_which_a_smaller_number_are_the_first_o
     assert not apart & {one.id for part in (more.train, more.validation) for one in part}
     again, other = (Elsewhere(with_newcomer(), notes, seed).newcomers[5].notes.train for seed in (1, 2))
     assert again == more.train and other != more.train
+
+
+def test_that_whoever_trains_beside_a_federation_can_score_itself_where_the_first_notes_have_no_labels() -> None:
+    """Neither a newcomer's two notes nor the first site's first one may have any, which would end the lab."""
+    plain = [replace(one, note=one.note.model_copy(update={"entities": ()})) for one in map(stranger, range(28))]
+    notes = {"own": [*plain, stranger(28), stranger(29)]}
+    sites = [Elsewhere(with_newcomer(), notes, seed).newcomers[5] for seed in range(40)]
+    taught = [site for site in sites if any(note.entities for note in site.notes.train)]
+    assert taught and all(any(note.entities for note in site.notes.validation) for site in taught)
+    bare, marked = stranger(1).note.model_copy(update={"entities": ()}), stranger(2).note
+    first, second = (
+        LabSite(name, SiteNotes([marked], own, None)) for name, own in (("A", [bare]), ("B", [bare, marked]))
+    )
+    assert pooled_site([first, second]).notes.validation == [marked]
+    assert pooled_site([first]).notes.validation == [bare]
 
 
 def test_that_a_newcomer_s_test_notes_are_of_other_documents_than_its_training_notes() -> None:
