@@ -213,14 +213,14 @@ async def _unless_stopped(agent: SiteAgent, stopped: asyncio.Event) -> str | Non
     """Result of the agent, once it has one; None where a signal ended it first."""
     work = asyncio.create_task(agent.run())
     stop = asyncio.create_task(stopped.wait())
-    await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
-    stop.cancel()
-    tell_systemd("STOPPING=1")
-    if work.done():
-        return work.result()
-    work.cancel()
-    await asyncio.gather(work, return_exceptions=True)
-    return None
+    try:
+        await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
+        tell_systemd("STOPPING=1")
+        return work.result() if work.done() else None
+    finally:  # also where Ctrl-C is no signal and cancels: its training would be waited for to its end
+        stop.cancel()
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
 
 
 def _save_final(agent: SiteAgent, options: argparse.Namespace) -> None:

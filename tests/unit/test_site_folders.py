@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from fedmed_desktop.cli.site import _unless_stopped
 from fedmed_desktop.clinical.readers.cache import NotesCache
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import part_actions as do
-from fedmed_desktop.site import Jobs
+from fedmed_desktop.site import Jobs, SiteAgent
 from fedmed_desktop.storage.outbox import Outbox
 from tests.parts.loopback import agent
 from tests.parts.site import plan, result
@@ -68,3 +71,23 @@ def test_that_an_account_without_a_home_has_no_cache_and_reads_all_the_same(
     for _ in range(2):
         assert [record.row for record in cache.records(path, reader_for(path))] == [1]
     assert cache.clear() == 0
+
+
+@pytest.mark.parametrize("how", ["signal", "cancelled"])
+async def test_that_a_site_ends_its_work_also_where_ctrl_c_is_no_signal(how: str) -> None:
+    ended, began, stopped = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    class Agent:
+        async def run(self) -> str:
+            began.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+            return ""
+
+    task = asyncio.create_task(_unless_stopped(cast(SiteAgent, Agent()), stopped))
+    await began.wait()
+    stopped.set() if how == "signal" else task.cancel()
+    assert (await asyncio.gather(task, return_exceptions=True) == [None]) == (how == "signal")
+    assert ended.is_set(), "before the working thread is waited for"
