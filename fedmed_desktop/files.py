@@ -52,6 +52,13 @@ def beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.{secrets.token_hex(4)}")
 
 
+def from_home(path: str | Path) -> Path:
+    """The path with a "~" as somebody's home; as it is written where nobody here has that name, or no home."""
+    with contextlib.suppress(RuntimeError):
+        return Path(path).expanduser()
+    return Path(path)
+
+
 def is_taken(path: Path) -> bool:
     """Tells whether something of a person's may be at this path: a file, or a folder that is not empty."""
     try:

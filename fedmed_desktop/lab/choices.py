@@ -24,6 +24,7 @@ from ..federation.combine import Combining
 from ..federation.methods import AnyMethod, usual
 from ..federation.plan import TransferSettings
 from ..federation.values import Frozen
+from ..files import from_home
 from ..scores import TaskName
 
 CorpusName = Literal[
@@ -211,7 +212,7 @@ class EncoderSettings(Frozen):
     @property
     def folder(self) -> Path | None:
         """None: from scratch."""
-        return None if self.model == SCRATCH else Path(self.model).expanduser()
+        return None if self.model == SCRATCH else from_home(self.model)
 
     @property
     def described(self) -> str:

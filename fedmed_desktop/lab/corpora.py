@@ -38,6 +38,7 @@ from ..clinical.modifiers import Pairs
 from ..clinical.reader import read_splits
 from ..clinical.windows import WHOLE
 from ..errors import UserFacingError
+from ..files import from_home
 from ..resources import resource
 from ..scores import TaskName
 from .asked import asked_fields, asked_of
@@ -159,7 +160,7 @@ def check_data(experiment: Experiment, data: Path | None) -> None:
 
 def _path(choice: CorpusChoice, data: Path | None) -> Path:
     if choice.path is not None:
-        return Path(choice.path).expanduser()
+        return from_home(choice.path)
     if data is None:
         raise UserFacingError("lab.data_needed", corpus=choice.name)
     return data / _FILES.get(choice.name, f"ner_re/{choice.name}.jsonl.gz")

@@ -21,7 +21,7 @@ from ..federation.spec import LoraSettings, Tasks
 from ..federation.transfer import misfit as transfer_misfit
 from ..federation.validation import validated
 from ..federation.values import Frozen
-from ..files import read_toml
+from ..files import from_home, read_toml
 from ..resources import resource
 from ..scores import TaskName
 from .choices import (
@@ -293,14 +293,14 @@ class Experiment(Frozen):
 
     @property
     def model_folder(self) -> Path:
-        return resource("demo_model") if self.model == BUNDLED else Path(self.model).expanduser()
+        return resource("demo_model") if self.model == BUNDLED else from_home(self.model)
 
     @property
     def adapter_folder(self) -> Path | None:
         """Folder of the adapter that every cell begins with; None where it is an untrained one."""
         if self.begin_with == BUNDLED:
             return resource("demo_adapter")
-        return Path(self.begin_with).expanduser() if self.begin_with else None
+        return from_home(self.begin_with) if self.begin_with else None
 
     def shared_by(self, choice: MethodChoice) -> int:
         """Number of notes shared for this method; 0 if it needs none."""

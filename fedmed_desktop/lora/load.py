@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import UserFacingError, reason_of
+from ..files import from_home
 from .adapter import Adapter
 from .blob import METADATA_KEY, read_blob_header
 from .tensorfile import read_tensor_header
@@ -21,7 +22,7 @@ def load_adapter(path: Path) -> Adapter:
 
     The header is checked before any tensor is read. Raises UserFacingError saying what else it is, or what is wrong.
     """
-    path = path.expanduser()
+    path = from_home(path)
     if path.is_dir():
         return _from_folder(path)
     if not path.is_file():

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ..errors import UserFacingError, disk_fault
+from ..files import from_home
 from ..protocol.invitation import MOST_TEXT, SCHEME, Invitation, read_invitation
 
 
@@ -13,7 +12,7 @@ def read_given(line_or_file: str) -> Invitation:
     """Raises UserFacingError: neither an invitation nor a file with one, or one that cannot be read."""
     if SCHEME in line_or_file.lower():
         return read_invitation(line_or_file)
-    path = Path(line_or_file).expanduser()
+    path = from_home(line_or_file)
     try:
         with path.open("rb") as file:
             data = file.read(4 * MOST_TEXT + 1)  # of at most four bytes a sign

@@ -66,6 +66,25 @@ def test_that_a_path_that_is_none_is_a_sentence(
     assert not any(raw in said for raw in ("Traceback", "Errno", "codec"))
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--check", "--invitation"),
+        ("--evaluate", "--model", "model", "--notes", "notes", "--adapter"),
+        ("--check-notes", "notes", "--no-cache", "--model"),
+        MODES["site model"],
+        MODES["federation's model"],
+        MODES["demonstration's model"],
+    ],
+    ids=lambda arguments: " ".join(arguments[::4]),
+)
+def test_that_a_home_of_nobody_is_a_sentence(
+    here: Path, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "~nobody-of-this-name/x"]) == 2
+    assert "~nobody-of-this-name" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("mode", ["coordinator", "lab", "site types"])
 @pytest.mark.parametrize(
     ("path", "reason"),

@@ -12,6 +12,7 @@ import pytest
 
 from fedmed_desktop.cli.site import _unless_stopped
 from fedmed_desktop.clinical.readers.cache import NotesCache
+from fedmed_desktop.desktop.work.verdicts import folder_of
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import part_actions as do
 from fedmed_desktop.site import Jobs, SiteAgent
@@ -71,6 +72,13 @@ def test_that_an_account_without_a_home_has_no_cache_and_reads_all_the_same(
     for _ in range(2):
         assert [record.row for record in cache.records(path, reader_for(path))] == [1]
     assert cache.clear() == 0
+
+
+def test_that_a_typed_home_of_nobody_is_a_path_that_is_not_there() -> None:
+    assert (
+        folder_of("~") == Path.home()
+        and folder_of("~nobody-of-this-name/x") == Path("~nobody-of-this-name/x").absolute()
+    )
 
 
 @pytest.mark.parametrize("how", ["signal", "cancelled"])

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QButtonGroup, QVBoxLayout, QWidget
 
+from ...files import from_home
 from ...site.findings import Finding
 from ...wording import later, tr
 from ..checks.findings import FindingRow
@@ -145,7 +145,7 @@ class NotesChoice(QWidget):
         if not typed:
             self.field.show_verdict(EMPTY)
             self.report.forget()
-        elif Path(typed).expanduser().exists():
+        elif from_home(typed).exists():
             self.field.show_verdict(EMPTY)
             self.report.look(Wish(typed))
         else:

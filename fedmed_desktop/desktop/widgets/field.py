@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 from PySide6.QtCore import Qt, QTimer, QUrl, Signal, Slot
@@ -21,6 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from ...files import from_home
 from ..look.fields import EMPTY, Choice, Verdict
 from .buttons import Button
 from .icon import Icon
@@ -137,7 +137,7 @@ class Field(Spaced):
         dialog.setFileMode(QFileDialog.FileMode.Directory if folder else QFileDialog.FileMode.ExistingFile)
         if self._files:
             dialog.setNameFilter(self._files)
-        here = Path(self.text() or "~").expanduser()
+        here = from_home(self.text() or "~")
         dialog.setDirectory(str(here if here.is_dir() else here.parent))
         dialog.fileSelected.connect(self._chosen)
         dialog.open()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +28,9 @@ _PLAINLY: Final = {
 
 def folder_of(typed: str) -> Path:
     """The path that was typed, absolute; "~" is the person's home."""
-    return Path(typed).expanduser().absolute()
+    with suppress(RuntimeError):  # nobody here has that name
+        return Path(typed).expanduser().absolute()
+    return Path(typed).absolute()
 
 
 def judged(typed: str, check: Callable[[str], str]) -> Verdict:
