@@ -109,7 +109,7 @@ class SitePart:
             sites=spec.round.sites,
             types=spec.types,
         )
-        self.offers.welcomed(self._in("released"))
+        self.offers.welcomed(self._in("released"), round_number)
 
     def line_lost(self) -> None:
         """Nothing is offered until the next welcome."""

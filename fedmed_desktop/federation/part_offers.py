@@ -11,17 +11,23 @@ from .work import Entry
 
 
 class Offers:
-    """`offer` is called for each update that is to be offered now."""
+    """`offer` is called for each update that is to be offered now.
+
+    A coordinator that goes on from an older backup may be behind an update's round. It would refuse that update for
+    good, so it is offered once its round is asked for again.
+    """
 
     def __init__(self, offer: Callable[[Entry], None]) -> None:
         self._offer = offer
         self._offered: set[str] = set()
         self.joined = False  # whether the coordinator has welcomed this site on the line as it is now
         self.opens_at: datetime | None = None  # when what was held back may leave
+        self._round = 0  # the last one that the coordinator is known to have come to
 
-    def welcomed(self, released: Iterable[Entry]) -> None:
+    def welcomed(self, released: Iterable[Entry], round_number: int) -> None:
         """A new line is up, on which nothing of earlier offers is known to have arrived."""
         self.joined = True
+        self._round = round_number
         self._offered.clear()
         self.all(released)
 
@@ -29,9 +35,12 @@ class Offers:
         """Offers what is not on the line yet."""
         self.opens_at = None
         for entry in released:
-            self.one(entry)
+            if entry.plan.round <= self._round:
+                self.one(entry)
 
     def one(self, entry: Entry) -> None:
+        """Offers an update that the coordinator has asked for."""
+        self._round = max(self._round, entry.plan.round)
         if self.joined and entry.sha256 not in self._offered:
             self._offered.add(entry.sha256)
             self._offer(entry)

@@ -120,6 +120,22 @@ def test_that_what_was_acknowledged_is_offered_again_to_who_asks_for_it_again(si
     assert site.decided == ["approved", "released"] and site.trained == [plan()]
 
 
+def test_that_an_update_of_a_later_round_waits_for_a_coordinator_that_goes_on_from_an_older_backup(site: Site) -> None:
+    """In the round before it would be refused, for good."""
+    entry = site.until_asked(plan(2))
+    site.decide()
+    site.give(site.part.line_lost)
+    site.wait()
+    site.welcome()  # in round 1
+    site.wait()
+    assert site.states == ["released"] and not site.offered
+    site.until_asked(plan(1))
+    site.ask(plan(2))
+    assert site.offered == [entry.sha256]
+    site.give(lambda: site.part.receipt(entry.sha256))
+    assert site.states == ["expired", "acknowledged"]
+
+
 def test_that_what_is_kept_is_declined_and_asked_again_only_at_a_new_attempt(site: Site) -> None:
     entry = site.until_asked(plan())
     site.decide(approve=False)
