@@ -60,6 +60,27 @@ def test_that_a_demonstration_is_named_once_and_counts_as_a_test(show: Stage) ->
     assert words(part(show, Header)) == ["Demonstration", "Test", "Connected", "this computer"]
 
 
+@pytest.mark.parametrize("show", ["rounds-training"], indirect=True)
+def test_that_a_long_address_is_shortened_and_the_state_is_not(show: Stage) -> None:
+    """In a narrow window; the tool tip of what is shortened has it whole."""
+    assert show.desk.connection is not None
+    address = f"wss://{'coordinator-of-the-federation.' * 2}hospital-network.example.org:8765"
+    show.desk.connection = show.desk.connection.model_copy(update={"address": address})
+    show.window.resize(900, 720)
+    show.window.show_desk(show.desk, NOW)
+    settle(show.window)
+    shortened = [one.text() for one in part(show, Header).findChildren(ElidedLabel) if one.toolTip()]
+    assert address.removeprefix("wss://") in shortened and "Connected" not in shortened
+
+
+@pytest.mark.parametrize("show", ["rounds-training"], indirect=True)
+def test_that_a_line_on_the_sites_that_wraps_begins_beside_how_many_they_are(show: Stage) -> None:
+    show.window.resize(700, 720)
+    settle(show.window)
+    sites = show.window.rounds.session.sites
+    assert sites._words.height() > sites._how_many.height() and sites._words.y() == sites._how_many.y()
+
+
 @pytest.mark.parametrize("show", ["rounds-preparing"], indirect=True)
 def test_that_the_federations_name_is_known_as_soon_as_it_is_joined(show: Stage) -> None:
     assert words(part(show, Header))[:2] == ["Riverside federation", "Test"]

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QFocusEvent
-from PySide6.QtWidgets import QMenu, QToolButton, QWidget
+from PySide6.QtWidgets import QMenu, QSizePolicy, QToolButton, QWidget
 
 from ..look.icons import icon, icon_size
-from ..widgets import Bar, Caption, ElidedLabel, Icon, StateLabel, Tag
+from ..widgets import Bar, ElidedLabel, Icon, StateLabel, Tag
 from ..widgets.labels import Weight
 from ..work.desk import Desk
 
@@ -46,7 +46,8 @@ class Header(Bar):
         self._name = ElidedLabel(APP_NAME, weight=Weight.DemiBold)
         self._environment = Tag()
         self._state = StateLabel()
-        self._address = Caption()
+        self._state.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)  # its word is always whole
+        self._address = ElidedLabel(mode=Qt.TextElideMode.ElideMiddle, size=12, tone="dim")
         self._menu = MenuButton()
         self._menu.setMenu(menu)
         self._menu.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)

@@ -160,7 +160,7 @@ class SitesCard(Card):
         self._words = Sentence()
         row = QHBoxLayout()
         row.setSpacing(0)
-        row.addWidget(self._how_many)
+        row.addWidget(self._how_many, 0, Qt.AlignmentFlag.AlignTop)
         row.addWidget(self._words, 1)
         self.content.addLayout(row)
         self.remarks = Sentence()
