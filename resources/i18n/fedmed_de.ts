@@ -7355,6 +7355,10 @@
         <translation>Proxy</translation>
     </message>
     <message>
+        <source>The check below uses the proxy at once; taking part does from the next start of the program.</source>
+        <translation>Die Prüfung unten verwendet den Proxy sofort, die Teilnahme ab dem nächsten Start des Programms.</translation>
+    </message>
+    <message>
         <source>“system”: as this computer&apos;s settings say. “none”: no proxy. Or the address of a proxy.</source>
         <translation>„system“: wie in den Einstellungen dieses Rechners. „none“: kein Proxy. Oder die Adresse eines Proxys.</translation>
     </message>

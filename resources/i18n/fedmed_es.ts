@@ -7355,6 +7355,10 @@
         <translation>Proxy</translation>
     </message>
     <message>
+        <source>The check below uses the proxy at once; taking part does from the next start of the program.</source>
+        <translation>La comprobación de abajo usa el proxy enseguida; la participación, a partir del próximo inicio del programa.</translation>
+    </message>
+    <message>
         <source>“system”: as this computer&apos;s settings say. “none”: no proxy. Or the address of a proxy.</source>
         <translation>«system»: como digan los ajustes de este ordenador. «none»: sin proxy. O bien, la dirección de un proxy.</translation>
     </message>

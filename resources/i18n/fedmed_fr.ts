@@ -7355,6 +7355,10 @@
         <translation>Proxy</translation>
     </message>
     <message>
+        <source>The check below uses the proxy at once; taking part does from the next start of the program.</source>
+        <translation>La vérification ci-dessous utilise aussitôt le proxy ; la participation, à partir du prochain démarrage du programme.</translation>
+    </message>
+    <message>
         <source>“system”: as this computer&apos;s settings say. “none”: no proxy. Or the address of a proxy.</source>
         <translation>«&#xa0;system&#xa0;»&#xa0;: selon les paramètres de cet ordinateur. «&#xa0;none&#xa0;»&#xa0;: pas de proxy. Ou l’adresse d’un proxy.</translation>
     </message>

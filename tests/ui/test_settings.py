@@ -112,6 +112,7 @@ def test_that_a_proxy_is_kept_and_its_password_is_never_seen(desktop: Opened) ->
     assert one.program.settings.path.stat().st_mode & 0o077 == 0
     page.show_values(one.program.settings.values)
     assert page.proxy.proxy.text() == "http://anna@proxy.example:3128"
+    assert "from the next start of the program" in words(page.proxy), "a session goes on with the one it began with"
     assert page.proxy.password.line.echoMode() == QLineEdit.EchoMode.Password
     seen = " ".join(line.displayText() for line in page.findChildren(QLineEdit))
     assert "sesame" not in seen and "sesame" not in one.program.log_path.read_text()

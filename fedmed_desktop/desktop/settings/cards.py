@@ -156,6 +156,8 @@ class ProxyCard(SettingsCard):
             self.add(field)
             field.touched.connect(self._weigh)
             field.edited.connect(self._tell)
+        text = self.tr("The check below uses the proxy at once; taking part does from the next start of the program.")
+        self.add(Caption(text, wrap=True))
 
     def show_setting(self, setting: str) -> None:
         plain, password = hide_password(setting)
