@@ -91,6 +91,24 @@ def test_that_an_entry_stays_chosen_while_others_are_hidden_and_shown_again(page
     assert page.model.rowCount() == 27 and not page.search.line.text()
 
 
+def test_that_who_reads_further_down_is_not_taken_back_up_by_a_new_entry(
+    qtbot: QtBot, page: HistoryPage, tmp_path: Path
+) -> None:
+    folder = write_record(tmp_path / "many", rounds=40)
+    page.folder_of = lambda: folder
+    page.read()
+    qtbot.waitUntil(lambda: page.model.rowCount() == 323)
+    assert page.card.number == 323, "not the number that was chosen in another site's record"
+    bar = page.table.verticalScrollBar()
+    bar.setValue(bar.maximum() // 2)
+    at = bar.value()
+    with closing(Audit(folder / "audit.sqlite", "site", "Lakeview")) as audit:
+        audit.append(entry("started", object_type="program"), now=NOW)
+    page.read()
+    qtbot.waitUntil(lambda: page.model.rowCount() == 324)
+    assert bar.value() == at > 100 and page.card.number == 323
+
+
 def test_that_verify_reads_the_file_again_and_says_where_it_breaks(page: HistoryPage, qtbot: QtBot) -> None:
     page.verify.click()
     qtbot.waitUntil(lambda: "is whole" in page.banner.text())

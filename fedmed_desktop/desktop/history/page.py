@@ -134,7 +134,7 @@ class HistoryPage(PageBase):
         self.finish()
 
     def _connect(self) -> None:
-        self.search.changed.connect(self._show_lines)
+        self.search.changed.connect(self._searched)
         self.table.selectionModel().currentRowChanged.connect(self._chosen)
         self.verify.clicked.connect(self.check)
         self.compare.clicked.connect(self.ask_other)
@@ -167,6 +167,7 @@ class HistoryPage(PageBase):
             return
         if self._looked is None or self._looked.folder != folder:
             self._looked = None
+            self.card.show_entry(self.view, 0)  # what was chosen is of another record
             self._show_busy(self.tr("Reading the record…"))
         self._run(partial(files.look, folder))
 
@@ -240,7 +241,7 @@ class HistoryPage(PageBase):
         self.explained.setText(explained(looked.view))
         self.reviewed.setText(review_words(looked.view))
         self.mark.setEnabled(bool(looked.view.lines) and looked.view.fault is None)
-        self._show_lines()
+        self._show_lines(self.table.choose_again)
 
     def _show_parts(self, looked: Looked | None) -> None:
         has_file = looked is not None and looked.file is not None
@@ -258,7 +259,10 @@ class HistoryPage(PageBase):
         return self._looked.view if self._looked else HistoryView()
 
     @Slot()
-    def _show_lines(self) -> None:
+    def _searched(self) -> None:
+        self._show_lines(self.table.selectRow)
+
+    def _show_lines(self, choose: Callable[[int], None]) -> None:
         """The lines that are looked for; the entry that was chosen stays chosen if it is among them."""
         lines = matching(self.view, self.search.wanted(), self._clock())
         kept = self.card.number or self.view.broken
@@ -275,7 +279,7 @@ class HistoryPage(PageBase):
         self.table.setVisible(bool(lines))
         row = max(self.model.row_of(kept), 0)
         if lines:
-            self.table.selectRow(row)
+            choose(row)
         self.card.show_entry(self.view, self.model.number_at(row))
 
     @Slot(QModelIndex, QModelIndex)

@@ -89,9 +89,9 @@ class SitesPanel(Spaced):
     # -- showing -------------------------------------------------------------------------------------------------------
 
     def show_overview(self, seen: Overview | None, connection: Connection, problem: str = "") -> None:
-        """Keeps the chosen site chosen, whatever place it has now."""
+        """Keeps the chosen site and invitation chosen, whatever place they have now."""
         now = self._clock()
-        chosen = self.chosen()
+        chosen, invitation = self.chosen(), self._invitation()
         self._seen, self._connection = seen, connection
         told = verdict(seen, connection, now, problem)
         self.verdict.show_verdict(told.words, told.tone)
@@ -104,7 +104,11 @@ class SitesPanel(Spaced):
         open_ = seen.invitations if seen else ()
         self.invited_model.show_texts([tr(name) for name in INVITED], [invitation_texts(one, now) for one in open_])
         self.invitations.setVisible(bool(open_))
-        self._choose(chosen.name if chosen else "")
+        names, invited = self._names(), [one.name for one in open_]
+        if chosen and chosen.name in names:
+            self.table.choose_again(names.index(chosen.name))
+        if invitation in invited:
+            self.invited.choose_again(invited.index(invitation))
         self._weigh()
 
     def say(self, words: str, kind: str = "info") -> None:
@@ -118,13 +122,12 @@ class SitesPanel(Spaced):
 
     def choose(self, name: str) -> None:
         """Chooses the line of a site, as a click does."""
-        self._choose(name)
+        if name in (names := self._names()):
+            self.table.selectRow(names.index(name))
         self._weigh()
 
-    def _choose(self, name: str) -> None:
-        names = [site.name for site in ordered(self._seen)] if self._seen else []
-        if name in names:
-            self.table.selectRow(names.index(name))
+    def _names(self) -> list[str]:
+        return [site.name for site in ordered(self._seen)] if self._seen else []
 
     @Slot()
     def _weigh(self) -> None:

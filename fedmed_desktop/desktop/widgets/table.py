@@ -81,6 +81,13 @@ class Table(Restyled, QTableView):
         heading.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         self.setSortingEnabled(True)
 
+    def choose_again(self, row: int) -> None:
+        """Chooses what was chosen before other words came; what is seen stays in its place."""
+        bar = self.verticalScrollBar()
+        seen = bar.value()
+        self.selectRow(row)
+        bar.setValue(seen)
+
     def setModel(self, model: QAbstractItemModel | None) -> None:
         super().setModel(model)
         if model is not None:
