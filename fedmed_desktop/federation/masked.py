@@ -3,7 +3,8 @@
 
     keys of all -> shares of all -> masked updates -> round closed -> agreements -> shares of secrets -> combination
 
-Keys and shares are exchanged while sites train. Who has not sent them in `exchange_minutes` sits the round out. Once
+Keys and shares are exchanged while sites train. Who has not sent them in `exchange_minutes` sits the round out; where
+shares are missing the others begin anew, since sites mask with all that were named to them or not at all. Once
 the round is closed all that mask are asked to open the sum, also those whose update is not in it; the round waits for
 as many as the threshold says, however long they take, since nobody else can open it.
 """
@@ -81,11 +82,11 @@ def time_passed(spec: FederationSpec, state: RoundsState, now: datetime, step: S
     assert masking is not None
     if not exchange.roster:
         _fix_roster(state, exchange, exchange.keys, now, step)
-    elif len(exchange.boxes) >= exchange.least(masking):
-        _fix_members(state, exchange, step)
-    else:  # nobody can have masked anything: all begin anew, with those that come back
-        state.masking = Exchange(number=exchange.number + 1, since=now, federation=exchange.federation)
-        _tell(state.plans, step)
+        return
+    # Nobody can have masked anything: all begin anew, with those that come back where too few have shared.
+    state.masking = Exchange(number=exchange.number + 1, since=now, federation=exchange.federation)
+    enough = len(exchange.boxes) >= exchange.least(masking)
+    _leave_out(state, tuple(exchange.boxes if enough else state.plans), step)
 
 
 def refuses(state: RoundsState, site: str) -> bool:
@@ -123,7 +124,8 @@ def look(state: RoundsState, now: datetime, step: Step) -> None:
         return
     if exchange.roster:
         if exchange.boxes.keys() == set(exchange.roster):
-            _fix_members(state, exchange, step)
+            _becomes(state, exchange, step, members=exchange.roster)
+            _tell(exchange.roster, step)
     elif len(exchange.keys) >= LEAST_SITES and {*state.plans} - state.declined.keys() <= exchange.keys.keys():
         _fix_roster(state, exchange, exchange.keys, now, step)
 
@@ -174,12 +176,6 @@ def _fix_roster(state: RoundsState, exchange: Exchange, there: Iterable[str], no
     roster = tuple(sorted(there))
     _becomes(state, exchange, step, roster=roster, since=now)
     _leave_out(state, roster, step)
-
-
-def _fix_members(state: RoundsState, exchange: Exchange, step: Step) -> None:
-    members = tuple(sorted(exchange.boxes))
-    _becomes(state, exchange, step, members=members)
-    _leave_out(state, members, step)
 
 
 def _leave_out(state: RoundsState, among: tuple[str, ...], step: Step) -> None:

@@ -118,7 +118,7 @@ class Masking:
             return masker
         if not isinstance(message, MaskAsk) or (masker and masker.secrets.session.number > message.number):
             return None
-        if masker and masker.secrets.agreed:
+        if masker and masker.members:  # its update may have left under these masks: a second sum would show it
             raise UserFacingError("secure.second_sum")
         return await self._begun(message)
 
@@ -162,9 +162,15 @@ class Masking:
         return Layout.of(plan.start, spec.base.modules, plan.shared, plan.rank, plan.masking)
 
     def checked(self, plan: Plan) -> Plan:
-        """The plan; raises UserFacingError where it asks for a mask that this site cannot make."""
+        """The plan; raises UserFacingError where it asks for a mask that this site cannot make, or makes no more.
+
+        Of two updates with the same masks the difference would be open, and of two in different sums perhaps more.
+        """
         if plan.masking and not self._link.answers:
             raise UserFacingError("secure.not_carried", round=plan.round)
+        made = (entry.plan for entry in self._part.entries.values() if "masked" in entry.update.parts)
+        if plan.masking and any(one.round == plan.round and one != plan for one in made):
+            raise UserFacingError("secure.second_update", round=plan.round)
         return plan
 
     # -- the update --------------------------------------------------------------------------------------------------

@@ -45,8 +45,10 @@ SENTENCES: Final = {
     'method.measured_by = "sites", or take out [secure_aggregation].',
     "secure.screening_needs_each": "{path}: screening compares single updates, and with secure aggregation there are "
     "none to compare. Take out [screening], or [secure_aggregation].",
-    "secure.second_sum": "The coordinator asks to open a second sum in the same round. This site has agreed to "
+    "secure.second_sum": "The coordinator asks for a second sum in the same round. This site takes part in "
     "another one, and from two together a single update could be worked out. Nothing was revealed.",
+    "secure.second_update": "The coordinator asks for a second masked update in round {round}. From two together what "
+    "masks hide could be worked out. Nothing was sent anew; ask whoever hosts the federation.",
     "secure.stack_needs_each": "{path}: a stack holds each site's own factors side by side, which a sum does not "
     'show. Write combine = "factors" with fed_medlora, fedavg or fedrot, or take out [secure_aggregation].',
     "secure.too_few_sites": "Only {sites} sites mask together, and {least} are needed: from a sum of fewer, a single "

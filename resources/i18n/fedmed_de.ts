@@ -9019,8 +9019,12 @@
         <translation>Der Koordinator verlangt die Schritte der sicheren Aggregation in der falschen Reihenfolge. Nichts wurde preisgegeben.</translation>
     </message>
     <message>
-        <source>The coordinator asks to open a second sum in the same round. This site has agreed to another one, and from two together a single update could be worked out. Nothing was revealed.</source>
-        <translation>Der Koordinator verlangt, in derselben Runde eine zweite Summe zu öffnen. Dieser Standort hat einer anderen zugestimmt, und aus zweien zusammen ließe sich ein einzelner Beitrag errechnen. Nichts wurde preisgegeben.</translation>
+        <source>The coordinator asks for a second masked update in round {round}. From two together what masks hide could be worked out. Nothing was sent anew; ask whoever hosts the federation.</source>
+        <translation>Der Koordinator verlangt in Runde {round} einen zweiten maskierten Beitrag. Aus beiden zusammen ließe sich errechnen, was die Masken verbergen. Nichts wurde neu gesendet. Fragen Sie den Betreiber der Föderation.</translation>
+    </message>
+    <message>
+        <source>The coordinator asks for a second sum in the same round. This site takes part in another one, and from two together a single update could be worked out. Nothing was revealed.</source>
+        <translation>Der Koordinator verlangt in derselben Runde eine zweite Summe. Dieser Standort nimmt an einer anderen teil, und aus zweien zusammen ließe sich ein einzelner Beitrag errechnen. Nichts wurde preisgegeben.</translation>
     </message>
     <message>
         <source>The coordinator at {address} closed the connection.</source>

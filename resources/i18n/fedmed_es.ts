@@ -9019,8 +9019,12 @@
         <translation>El coordinador pidió los pasos de la agregación segura en un orden incorrecto. No se reveló nada.</translation>
     </message>
     <message>
-        <source>The coordinator asks to open a second sum in the same round. This site has agreed to another one, and from two together a single update could be worked out. Nothing was revealed.</source>
-        <translation>El coordinador pide abrir una segunda suma en la misma ronda. Este centro ha acordado otra, y de las dos juntas se podría averiguar una actualización concreta. No se reveló nada.</translation>
+        <source>The coordinator asks for a second masked update in round {round}. From two together what masks hide could be worked out. Nothing was sent anew; ask whoever hosts the federation.</source>
+        <translation>El coordinador pide una segunda actualización enmascarada en la ronda {round}. De las dos juntas se podría averiguar lo que ocultan las máscaras. No se envió nada nuevo. Pregunte al anfitrión de la federación.</translation>
+    </message>
+    <message>
+        <source>The coordinator asks for a second sum in the same round. This site takes part in another one, and from two together a single update could be worked out. Nothing was revealed.</source>
+        <translation>El coordinador pide una segunda suma en la misma ronda. Este centro participa en otra, y de las dos juntas se podría averiguar una actualización concreta. No se reveló nada.</translation>
     </message>
     <message>
         <source>The coordinator at {address} closed the connection.</source>

@@ -9019,8 +9019,12 @@
         <translation>Le coordinateur a demandé les étapes de l’agrégation sécurisée dans le mauvais ordre. Rien n’a été divulgué.</translation>
     </message>
     <message>
-        <source>The coordinator asks to open a second sum in the same round. This site has agreed to another one, and from two together a single update could be worked out. Nothing was revealed.</source>
-        <translation>Le coordinateur demande d’ouvrir une deuxième somme dans le même tour. Ce site a donné son accord pour une autre, et deux sommes ensemble pourraient révéler une mise à jour isolée. Rien n’a été divulgué.</translation>
+        <source>The coordinator asks for a second masked update in round {round}. From two together what masks hide could be worked out. Nothing was sent anew; ask whoever hosts the federation.</source>
+        <translation>Le coordinateur demande une deuxième mise à jour masquée au tour {round}. Les deux ensemble pourraient révéler ce que cachent les masques. Rien de nouveau n’a été envoyé. Adressez-vous à la personne qui organise la fédération.</translation>
+    </message>
+    <message>
+        <source>The coordinator asks for a second sum in the same round. This site takes part in another one, and from two together a single update could be worked out. Nothing was revealed.</source>
+        <translation>Le coordinateur demande une deuxième somme dans le même tour. Ce site prend part à une autre, et deux sommes ensemble pourraient révéler une mise à jour isolée. Rien n’a été divulgué.</translation>
     </message>
     <message>
         <source>The coordinator at {address} closed the connection.</source>

@@ -28,7 +28,8 @@ from tests.parts.federation import INITIAL, SHAPES, moved
 
 HOW = Masking(clip=0.5, largest_weight=1000, threshold=0.5)
 LAYOUT = Layout.of(INITIAL.sha256, SHAPES, ("A", "B"), 2, HOW)
-SESSION = Session(federation=hashlib.sha256(b"federation").hexdigest(), round=1, layout=LAYOUT.sha256)
+FEDERATION = hashlib.sha256(b"federation").hexdigest()
+SESSION = Session(federation=FEDERATION, round=1, layout=LAYOUT.sha256)
 
 Step = Literal["keys", "shares", "upload", "agree", "reveal"]
 
@@ -38,13 +39,18 @@ def drawing(seed: int) -> Callable[[int], bytes]:
     return np.random.Generator(np.random.PCG64(seed)).bytes
 
 
+def key_of(name: str) -> PrivateKey:
+    """The identity of a site, the same in every run."""
+    return PrivateKey(hashlib.sha256(name.encode()).digest())
+
+
 class Site:
     """One site with its update; `lost`: the step before which it is gone."""
 
     def __init__(self, name: str, number: int, session: Session = SESSION, lost: Step | None = None) -> None:
         self.name, self.lost, self.session = name, lost, session
         self.random = drawing(number)
-        self.key = PrivateKey(hashlib.sha256(name.encode()).digest())
+        self.key = key_of(name)
         self.weight = (number % 100 + 1) / 1000
         self.after = moved(INITIAL, number, size=0.02)
         self.masker = Masker.begin(name, self.key, session, HOW, self.random)

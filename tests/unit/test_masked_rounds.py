@@ -156,6 +156,24 @@ def test_that_a_site_lost_between_keys_and_shares_makes_all_begin_anew_where_too
     assert all(site.disk != first[name] for name, site in run.sites.items())
 
 
+def test_that_a_site_lost_between_keys_and_shares_is_left_out_and_the_others_begin_anew(tmp_path: Path) -> None:
+    """None masks with fewer than were named to it: with other masks than its own, a site's update would be open."""
+    run = masked(tmp_path, "ABCDE")
+    run.join()
+    for name in "ABCDE":
+        assert run.say(name)
+    run.sites["E"].there = False
+    run.settle()
+    assert run.rounds.state.masking and not run.rounds.state.masking.members
+    run.wait(6)
+    run.give(TimePassed())
+    assert run.rounds.state.masking.number == 2 and set(run.rounds.state.plans) == set("ABCD")
+    run.sites["E"].there = True
+    run.settle()
+    assert run.due[0].opening is not None and run.due[0].opening.members == tuple("ABCD")
+    assert set(run.due[0].updates) == set("ABCD") and is_the_sum(run.due[0], run.sites, run.spec)
+
+
 def test_that_a_round_waits_for_the_shares_however_long_they_take(tmp_path: Path) -> None:
     run = masked(tmp_path)
     run.join()

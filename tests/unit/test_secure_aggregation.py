@@ -204,7 +204,7 @@ def test_that_an_upload_that_comes_after_its_site_was_counted_as_lost_stays_mask
 # -- sites that are lost ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", [step for step in STEPS if step != "shares"])
 def test_that_sites_may_be_lost_at_any_step(step: Step) -> None:
     run = Run(sites(5, a=step, d=step))
     found = run.sum(run.opened())
@@ -243,7 +243,7 @@ def test_that_restarts_and_losses_anywhere_give_the_sum_of_the_survivors_or_noth
         step: sum(one.lost is None or STEPS.index(one.lost) > STEPS.index(step) for one in all_sites) for step in STEPS
     }
     needed = threshold_of(HOW.threshold, there["keys"])
-    possible = there["upload"] >= max(3, needed) and there["reveal"] >= needed
+    possible = there["upload"] >= max(3, needed) and there["reveal"] >= needed and there["shares"] == there["keys"]
     try:
         found = run.sum(run.opened())
     except UserFacingError as error:
@@ -305,6 +305,32 @@ def test_that_different_sums_told_to_different_sites_are_never_opened() -> None:
     for name in stories:
         with told_as("Only 2 sites have agreed .* 3 are needed"):
             run.sites[name].masker.reveal(agreements)
+
+
+def test_that_a_site_masks_with_all_that_were_named_to_it_or_not_at_all() -> None:
+    """Had a masked with b and c alone, then b, c and d could be asked to open a + d + e: a's own mask, by their shares
+    of its seed, and its masks with b and c, by those of their keys. That is all of a's masks."""
+    run = Run(sites(5))
+    run.keys = {name: site.masker.keys for name, site in run.sites.items()}
+    boxes = {name: site.masker.shared(run.keys, run.known(), site.random) for name, site in run.sites.items()}
+    for told in ("bc", "bcd"):
+        with told_as(f"Only {len(told) + 1} sites mask together, and 5 are needed"):
+            run.sites["a"].masker.received({name: boxes[name]["a"] for name in told})
+    assert not run.sites["a"].masker.members
+
+
+def test_that_no_box_opens_where_other_sites_were_named_to_its_sender() -> None:
+    """Else a and b, told of c alone, would mask with c, whose key all the others then open: left is the sum of two."""
+    run = Run(sites(7))
+    keys = {name: site.masker.keys for name, site in run.sites.items()}
+    told = {name: "abc" if name in "ab" else "abcdefg" if name == "c" else "cdefg" for name in run.sites}
+    boxes = {}
+    for name, site in run.sites.items():
+        boxes[name] = site.masker.shared({one: keys[one] for one in told[name]}, run.known(), site.random)
+    for name in "abd":
+        with told_as("What c encrypted for this site cannot be opened"):
+            others = sorted(set(told[name]) - {name}, key="cabdefg".index)
+            run.sites[name].masker.received({one: boxes[one][name] for one in others})
 
 
 def test_that_signatures_of_strangers_and_of_other_rounds_do_not_count() -> None:

@@ -15,9 +15,9 @@ from .values import LEAST_SITES, Keys, Opening, Reveal, SealedShares, Session, t
 class Exchange(Frozen):
     """Words of the sites so far in the session `number` of a round, by site.
 
-    `roster`: those among which secrets are shared, once their keys are known to all. `members`: those of them that
-    mask, once their shares are known to all. `survivors`: those whose updates are summed, once the round is closed.
-    `since`: when the present wait began.
+    `roster`: those among which secrets are shared, once their keys are known to all. `members`: the same, which mask
+    together, once the shares of all are known to all. `survivors`: those whose updates are summed, once the round is
+    closed. `since`: when the present wait began.
     """
 
     number: PositiveInt = 1

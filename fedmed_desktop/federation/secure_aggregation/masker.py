@@ -7,6 +7,9 @@ What it must remember is `secrets`: whoever drives it writes that to the disk be
 and makes a new `Masker` of it after a restart. Each step may be asked for again and then answers the same; another
 answer than before, or a step out of order, is refused. So whatever a coordinator says, a site shares its secrets among
 one set of sites, agrees to one sum, and gives for each peer one kind of share.
+
+Beyond the paper: a site masks with all among whom secrets are shared or not at all, and a seal opens only where both
+were told the same keys. Were a site told of fewer peers than the others, those could open the masks with just these.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ from .values import (
     agreed,
     agrees,
     commitment,
+    roster,
     threshold_of,
 )
 
@@ -131,12 +135,13 @@ class Masker:
         of_key = split(bytes.fromhex(mine.mask_key), needed, len(order), random)
         of_seed = split(bytes.fromhex(mine.seed), needed, len(order), random)
         boxes: dict[str, SealedShares] = {}
+        among = roster(peers)
         for name, one, other in zip(order, of_key, of_seed, strict=True):
             if name == self.site:
                 mine.own = one.hex(), other.hex()
                 continue
             secret, to = bytes.fromhex(mine.sealing), peers[name].sealing
-            boxes[name] = sealed(mine.session, secret, to, (self.site, name), one + other, random).hex()
+            boxes[name] = sealed(mine.session, secret, to, (self.site, name), among, one + other, random).hex()
         mine.peers, mine.boxes = dict(peers), boxes
         return boxes
 
@@ -158,7 +163,7 @@ class Masker:
                 raise UserFacingError("secure.same_keys")
 
     def received(self, boxes: Mapping[str, SealedShares]) -> None:
-        """Opens what the others have sealed for this site. Who has sealed nothing does not mask with it."""
+        """Opens what all the others have sealed for this site; where one has sealed nothing, it masks with none."""
         mine = self.secrets
         if mine.own is None or not boxes.keys() <= mine.peers.keys() - {self.site}:
             raise UserFacingError("secure.changed_sites")
@@ -166,19 +171,16 @@ class Masker:
             if boxes.keys() != mine.held.keys() - {self.site}:
                 raise UserFacingError("secure.changed_sites")
             return
-        held = {self.site: mine.own}
+        if len(boxes) + 1 < len(mine.peers):
+            raise UserFacingError("secure.too_few_sites", sites=len(boxes) + 1, least=len(mine.peers))
+        held, among = {self.site: mine.own}, roster(mine.peers)
         for name, box in boxes.items():
             secret, of = bytes.fromhex(mine.sealing), mine.peers[name].sealing
-            plain = unsealed(mine.session, secret, of, (name, self.site), bytes.fromhex(box))
+            plain = unsealed(mine.session, secret, of, (name, self.site), among, bytes.fromhex(box))
             if plain is None or len(plain) != 2 * SHARE_BYTES:
                 raise UserFacingError("secure.broken_seal", site=name)
             held[name] = plain[:SHARE_BYTES].hex(), plain[SHARE_BYTES:].hex()
-        self._check_enough(len(held))
         mine.held = held
-
-    def _check_enough(self, sites: int) -> None:
-        if sites < self.least:
-            raise UserFacingError("secure.too_few_sites", sites=sites, least=self.least)
 
     # -- the update --------------------------------------------------------------------------------------------------
 
@@ -205,7 +207,8 @@ class Masker:
             raise UserFacingError("secure.changed_sites")
         if mine.agreed and mine.agreed != survivors:
             raise UserFacingError("secure.second_sum")
-        self._check_enough(len(survivors))
+        if len(survivors) < self.least:
+            raise UserFacingError("secure.too_few_sites", sites=len(survivors), least=self.least)
         mine.agreed = survivors
         return agreed(key, mine.session, survivors)
 

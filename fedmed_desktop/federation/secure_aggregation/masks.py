@@ -61,16 +61,20 @@ def sign_between(one: str, other: str) -> int:
     return 1 if one < other else -1
 
 
-def sealed(session: Session, secret: bytes, to: str, names: tuple[str, str], plain: bytes, random: Random) -> bytes:
-    """Bytes that only the owner of the public key `to` can read. `names`: of sender and receiver."""
+def sealed(
+    session: Session, secret: bytes, to: str, names: tuple[str, str], among: bytes, plain: bytes, random: Random
+) -> bytes:
+    """Bytes that only the owner of the public key `to` can read. `names`: of sender and receiver, `among` all."""
     nonce = random(_NONCE)
-    return nonce + _cipher(session, secret, to, names).encrypt(nonce, plain, None)
+    return nonce + _cipher(session, secret, to, names).encrypt(nonce, plain, among)
 
 
-def unsealed(session: Session, secret: bytes, of: str, names: tuple[str, str], box: bytes) -> bytes | None:
+def unsealed(
+    session: Session, secret: bytes, of: str, names: tuple[str, str], among: bytes, box: bytes
+) -> bytes | None:
     """Opens what the owner of the public key `of` has sealed for this secret; None if it was not sealed so."""
     try:
-        return _cipher(session, secret, of, names).decrypt(box[:_NONCE], box[_NONCE:], None)
+        return _cipher(session, secret, of, names).decrypt(box[:_NONCE], box[_NONCE:], among)
     except InvalidTag:
         return None
 

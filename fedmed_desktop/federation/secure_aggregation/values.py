@@ -137,8 +137,8 @@ class Reveal(Frozen):
 class Opening(Frozen):
     """All that a coordinator knows of a session once its sum can be opened.
 
-    `keys`: of the sites among which secrets were shared; `members` of them masked together, and `survivors` of those
-    are in the sum.
+    `keys`: of the sites among which secrets were shared; they are the `members`, which masked together, and `survivors`
+    of those are in the sum.
     """
 
     session: Session
@@ -147,6 +147,12 @@ class Opening(Frozen):
     members: tuple[str, ...]
     survivors: tuple[str, ...]
     reveals: dict[str, Reveal]
+
+
+def roster(peers: Mapping[str, Keys]) -> bytes:
+    """32 bytes in each seal, so that it opens only where all the same keys were named to sender and receiver."""
+    keys = {name: one.model_dump_json() for name, one in peers.items()}
+    return hashlib.sha256(canonical("mask roster", keys)).digest()
 
 
 def commitment(session: Session, seed: bytes) -> str:
