@@ -30,7 +30,7 @@ _TASKS: Final[dict[AnswerForm, str]] = {"html": "markup", "json": "json"}
 # Everything that str.splitlines splits at: the input is one line of the prompt.
 _LINE_BREAK: Final = re.compile("[\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]")
 _MENTION: Final = re.compile(r'<span\b|\{"entity"')
-_OWN_MARKUP: Final = re.compile(r"<(?=\s*/?\s*span)", re.IGNORECASE)
+_OWN_MARKUP: Final = re.compile(r"<(?=\s*+/?\s*span)", re.IGNORECASE)
 
 
 def shown(text: str) -> str:

@@ -58,6 +58,12 @@ def test_that_the_prompt_is_the_one_the_base_model_was_trained_with() -> None:
     assert build_prompt("a", ["drug"], "json") == "### Task: json\n### Classes: drug\n### Input: a\n### Output: "
 
 
+def test_that_a_form_s_empty_field_in_pointed_brackets_is_shown_at_once() -> None:
+    """The time was the square of the blanks: half an hour for these."""
+    text = f"Weight: <{' ' * 200_000}> kg < / span>"
+    assert shown(text) == text.replace("< / span", "‹ / span")
+
+
 def test_that_answers_are_markup_or_a_json_list() -> None:
     small = marked("[drug|Aspirin] for [problem|pain].")
     assert build_answer(small, TYPES, "html") == (

@@ -23,6 +23,8 @@ _MARKS: Final = (
 )
 _SAMPLE: Final = 4096
 _GUESSED_FROM: Final = 64 * 1024
+# Begun at a line's start alone, with nothing tried twice: a long line of ASCII must not take its square.
+_UNUSUAL_LINE: Final = re.compile(rb"^[\x00-\x09\x0b-\x7f]*+[^\x00-\x7f][^\n]*\n?", re.MULTILINE)
 _NOT_TEXT: Final = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _FEW: Final = 40
 _WESTERN: Final = frozenset("ÄÖÜäöüßÀÂÇÈÉÊËÎÏÔÙÛŸàâçèéêëîïôùûÿÁÍÓÚÑáíóúñ¿¡ÅÆØåæøÃÕãõìòœŒ°±²³µ·½¼×÷§®©ªº«»–—‘’‚“”„•…€™")
@@ -114,7 +116,7 @@ def _reads(data: bytes, codec: str) -> bool:
 def _lines_with_unusual(data: bytes) -> bytes:
     """The lines that are not ASCII, up to a size: they tell encodings apart."""
     kept, size = [], 0
-    for line in re.finditer(rb"[^\n]*[^\x00-\x7f\n][^\n]*\n?", data):
+    for line in _UNUSUAL_LINE.finditer(data):
         kept.append(line[0])
         size += len(line[0])
         if size > _GUESSED_FROM:
