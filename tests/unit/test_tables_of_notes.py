@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 from dataclasses import replace
 from pathlib import Path
@@ -133,11 +134,20 @@ def test_that_a_number_for_an_answer_is_refused_since_copies_count_it_from_0_and
 
 
 @pytest.mark.parametrize(
-    "cell", ["E11.9; i10", "E119,I10", "E11.9|I10", "E11.9 I10", '["E11.9", "I10"]', "E11.9\nI10;"]
+    "cell",
+    [
+        *("E11.9; i10", "E119,I10", "E11.9|I10", "E11.9 I10", '["E11.9", "I10"]', "E11.9\nI10;"),
+        *("['E11.9', 'I10']", "['E11.9' 'I10']"),  # as pandas and numpy write a list
+    ],
 )
 def test_that_codes_in_a_cell_are_told_apart_and_dotted(cell: str, tmp_path: Path) -> None:
     (note,) = notes(read(tmp_path / "n.csv", csv_text([["text", "icd10"], ["a note", cell]])))
     assert note.codes == ("E11.9", "I10")
+
+
+def test_that_codes_of_every_chapter_are_codes(tmp_path: Path) -> None:
+    (note,) = notes(read(tmp_path / "n.csv", "text,icd10\na note,U07.1;C7A.00;O9A.1;Z3A.20;M1A.0\n"))
+    assert note.codes == ("U07.1", "C7A.00", "O9A.1", "Z3A.20", "M1A.0")
 
 
 def test_that_rows_of_one_note_with_a_code_each_are_one_note(tmp_path: Path) -> None:
@@ -237,6 +247,15 @@ def test_that_tables_are_known_by_their_endings_also_compressed(name: str, tmp_p
     data = b"id\ttext\n1\tpain\n"
     (note,) = notes(read(tmp_path / name, gzip.compress(data) if name.endswith(".gz") else data))
     assert note.text == "pain"
+
+
+def test_that_a_note_of_any_length_does_not_hide_how_its_table_is_written(tmp_path: Path) -> None:
+    before = csv.field_size_limit(131_072)  # as in a new process, which has read no table yet
+    try:
+        long, short = notes(read(tmp_path / "n.tsv", f"id\ttext\n1\t{'pain, ' * 30_000}none\n2\tpain\n"))
+    finally:
+        csv.field_size_limit(before)
+    assert (long.id, len(long.text), short.text) == ("1", 180_004, "pain")
 
 
 def test_that_row_numbers_are_those_of_a_spreadsheet(tmp_path: Path) -> None:

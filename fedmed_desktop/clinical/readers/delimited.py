@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,12 +92,10 @@ def _checked(rows: Iterator[Row], width: int) -> Iterator[Row]:
 
 
 def _rows(path: Path, dialect: Dialect) -> Iterator[Row]:
-    # For the whole process, and lower by default than a long note.
-    csv.field_size_limit(max(csv.field_size_limit(), _MOST_IN_ROW))
     with opened(path) as file, _as_text(file, dialect.encoding) as text:
         if dialect.announced:
             text.readline()
-        reader = csv.reader(_Lines(text), delimiter=dialect.separator, strict=True)
+        reader = _reader(_Lines(text), dialect.separator, strict=True)
         row = 0
         while True:
             row += 1
@@ -113,6 +111,12 @@ def _rows(path: Path, dialect: Dialect) -> Iterator[Row]:
                 ) from None
             else:
                 yield row, cells
+
+
+def _reader(lines: Iterable[str], separator: str, strict: bool = False) -> Iterator[list[str]]:
+    # For the whole process, and lower by default than a long note.
+    csv.field_size_limit(max(csv.field_size_limit(), _MOST_IN_ROW))
+    return csv.reader(lines, delimiter=separator, strict=strict)
 
 
 class _Lines:
@@ -148,7 +152,7 @@ def _reason(message: str) -> str:
 def _likelihood(sample: str, separator: str, said_text: str | None) -> tuple[bool, float, int]:
     """Judges whether a known column comes out, the share of rows as wide as the header, and how wide that is."""
     # Rows that are cut off, or not well quoted with this separator, speak against it only as others speak for it.
-    reader = csv.reader(io.StringIO(sample, newline=""), delimiter=separator)
+    reader = _reader(io.StringIO(sample, newline=""), separator)
     try:
         header = [name.strip() for name in next(reader)]
         rows = [row for _, row in zip(range(_SAMPLE_ROWS), reader, strict=False) if row]

@@ -23,7 +23,7 @@ Row = tuple[int, Sequence[object] | str]
 """The number of a row as a person sees it, and its cells in the header's order, or why it cannot be read."""
 
 _MOST_CHARACTERS: Final = 16 * 2**20
-_CODE: Final = re.compile(r"([A-TV-Z][0-9][0-9A-Z])\.?([0-9A-Z]{0,4})")
+_CODE: Final = re.compile(r"([A-Z][0-9][0-9A-Z])\.?([0-9A-Z]{0,4})")
 _BETWEEN_CODES: Final = re.compile(r"[;,|\n]")
 _BETWEEN_OPTIONS: Final = re.compile(r"[|;\n]")
 _LOOKED_FOR: Final[tuple[Literal["entities", "relations"], ...]] = ("entities", "relations")
@@ -75,6 +75,8 @@ def cell(value: object) -> str:
             return value.isoformat()
         case bytes():
             raise Refused("malformed", "a cell holds bytes, not text")
+        case list() | dict():
+            raise Refused("malformed", "a cell holds several values, not text")
     return str(value)
 
 
@@ -155,16 +157,17 @@ class _Table:
 
     def _codes(self, value: object, marked: Marked) -> list[str] | None:
         """ICD-10-CM codes, dotted; None for an empty cell, which does not say that there are none."""
-        parts = value if isinstance(value, list) else _listed(cell(value), _BETWEEN_CODES)
-        if len(parts) == 1 and all(_CODE.fullmatch(word.upper()) for word in str(parts[0]).split()):
-            parts = str(parts[0]).split()
+        found = value if isinstance(value, list) else _listed(cell(value), _BETWEEN_CODES)
+        parts = [_bare(cell(part)) for part in found]
+        if len(parts) == 1 and all(_CODE.fullmatch(_bare(word)) for word in parts[0].split()):
+            parts = [_bare(word) for word in parts[0].split()]
         codes, strange = [], 0
         for part in parts:
-            match = _CODE.fullmatch(cell(part).strip().upper())
+            match = _CODE.fullmatch(part)
             if match:
                 codes.append(f"{match[1]}.{match[2]}" if match[2] else match[1])
             else:
-                strange += bool(cell(part).strip())
+                strange += bool(part)
         if strange:
             marked.remarks.append(
                 Remark("annotation_not_read", f"{self.columns.codes}: not an ICD-10-CM code", strange)
@@ -207,6 +210,11 @@ def _number(answer: str, options: Sequence[str], names: Sequence[str]) -> int:
         # MedMCQA's `cop` counts from 1 in the original and from 0 in copies of it.
         raise Refused("malformed", f"its answer is a number, counted from 0 or from 1; write {_ANSWERS}")
     raise Refused("malformed", f"its answer is none of its options; write {_ANSWERS}")
+
+
+def _bare(code: str) -> str:
+    """The code without what pandas and numpy put around it where they write a list into a cell: "['E11.9' 'I10']"."""
+    return code.strip(" \t\r\n\xa0[]'\"").upper()
 
 
 def _listed(text: str, between: re.Pattern[str]) -> list[str]:
