@@ -32,7 +32,8 @@ from ... import __version__
 from ..notes import Note
 from .record import Reader, Record, Remark, RemarkCode
 
-FORMAT: Final = 3
+FORMAT: Final = 4
+"""Raised where entries are written, or files read, otherwise than before."""
 LEAST_BYTES: Final = 2**20
 """Smaller data is read in a moment: no copy of patients' text is made for so little."""
 MOST_BYTES: Final = 4 * 2**30
