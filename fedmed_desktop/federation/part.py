@@ -115,11 +115,6 @@ class SitePart:
         """Nothing is offered until the next welcome."""
         self.offers.joined = False
 
-    @property
-    def joined(self) -> bool:
-        """Tells whether the coordinator has welcomed this site on the line as it is now."""
-        return self.offers.joined
-
     # -- what the coordinator says -----------------------------------------------------------------------------------
 
     def asked(self, plan: Plan, attempt: int = 1) -> None:
@@ -131,6 +126,7 @@ class SitePart:
             return
         if plan != self.plan:
             self._drop(plan.round)
+            self.offers.all(self._in("released"))  # what was not asked for then is answered for good now
         self.plan = plan
         made = next((entry for entry in self.entries.values() if entry.plan == plan), None)
         if made is not None:
@@ -166,7 +162,9 @@ class SitePart:
 
     def refused(self, sha256: str, code: str, params: Mapping[str, str | int | float]) -> None:
         """The update does not count, and why."""
-        if self._is_released(sha256):
+        if code == "update.not_asked":  # perhaps not yet: its site may take the place of one that was shut out
+            self.offers.forget(sha256)
+        elif self._is_released(sha256):
             self._out.append(do.Record(sha256, "refused", "coordinator", code, code=code, params=params))
 
     # -- what became of actions --------------------------------------------------------------------------------------

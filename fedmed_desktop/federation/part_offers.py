@@ -45,6 +45,10 @@ class Offers:
             self._offered.add(entry.sha256)
             self._offer(entry)
 
+    def forget(self, sha256: str) -> None:
+        """An update was not taken, and is offered anew once it is asked for."""
+        self._offered.discard(sha256)
+
     def may_leave(self, entry: Entry, word: Decision, opens: datetime | None, now: datetime) -> bool:
         """Tells whether it may go out now. Where not, it counts as not offered: it is once it may."""
         if word.action != "deny" and opens == now:

@@ -264,7 +264,7 @@ class SiteAgent:
 
     async def _receive(self, message: messages.Message | bytes) -> None:
         part, take = self._part, self._driver.take
-        if not part.joined and not isinstance(message, messages.Welcome | messages.Waiting):
+        if not part.offers.joined and not isinstance(message, messages.Welcome | messages.Waiting):
             raise UserFacingError("protocol.not_understood", place="message", reason="welcome comes first")
         match message:
             case bytes():

@@ -136,6 +136,22 @@ def test_that_an_update_of_a_later_round_waits_for_a_coordinator_that_goes_on_fr
     assert site.states == ["expired", "acknowledged"]
 
 
+def test_that_an_update_that_nobody_asked_for_yet_is_offered_once_it_is_asked_for(site: Site) -> None:
+    """Its site was shut out and came back: the round went on without it, and may ask it again for want of others."""
+    entry = site.until_asked(plan())
+    site.decide()
+    site.wait()
+    site.give(lambda: site.part.refused(entry.sha256, "update.not_asked", {}))
+    assert site.states == ["released"] and site.offered == [entry.sha256] and not site.declined
+    site.ask(plan(), attempt=3)
+    assert site.offered == [entry.sha256] * 2
+    site.give(lambda: site.part.refused(entry.sha256, "update.not_asked", {}))
+    site.ask(plan(2))  # of which some methods' training waits for the word on this one
+    assert site.offered == [entry.sha256] * 3
+    site.give(lambda: site.part.refused(entry.sha256, "update.round_closed", {}))
+    assert site.states == ["refused"]
+
+
 def test_that_what_is_kept_is_declined_and_asked_again_only_at_a_new_attempt(site: Site) -> None:
     entry = site.until_asked(plan())
     site.decide(approve=False)

@@ -56,7 +56,7 @@ class AnySite(RuleBasedStateMachine):
 
     # -- the coordinator ---------------------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.site.part.joined)
+    @precondition(lambda self: self.site.part.offers.joined)
     @rule(number=ROUNDS, attempt=st.integers(1, 3), seed=st.integers(1, 2))
     def asks(self, number: int, attempt: int, seed: int) -> None:
         self.site.ask(plan(number, SPEC, seed), attempt)
