@@ -324,6 +324,21 @@ def test_that_what_few_need_waits_behind_advanced_and_is_founded_with(
     one.until(lambda: one.is_closed)
 
 
+def test_that_what_was_typed_is_there_again_when_somebody_comes_back_to_the_form(
+    program: Callable[..., Desktop], port: int
+) -> None:
+    one = program()
+    one.click(one.window.rounds.empty.buttons[3])
+    fill(one, port)
+    rounds = page(one).form.fields["rounds"]
+    rounds.line.selectAll()
+    one.type(rounds.line, "20")
+    one.window.go("rounds")
+    one.click(one.window.rounds.empty.buttons[3])
+    typed = page(one).form.form()
+    assert (typed.rounds, typed.port, typed.name) == ("20", str(port), "Riverside federation")
+
+
 def test_that_a_process_of_another_program_is_not_taken_for_the_coordinator(tmp_path: Path) -> None:
     own = psutil.Process()
     hosted = Hosted(

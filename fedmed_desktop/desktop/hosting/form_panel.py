@@ -163,8 +163,7 @@ class FormPanel(Spaced):
             self.weigh()
 
     def begin(self) -> None:
-        """Fills in what is usual, and looks at this computer."""
-        self._fill(self.fields)
+        """Looks at this computer; what was typed before is still there."""
         self._run("names", files.own_names, self._named)
         self._look("port")
         self.weigh()
@@ -181,8 +180,9 @@ class FormPanel(Spaced):
         self._tasks.clear()
 
     def forget(self) -> None:
-        """Empties what belongs to one federation alone."""
+        """Empties what belongs to one federation alone, and fills in what is usual."""
         self.drop()
+        self._fill(self.fields)
         self._own.discard("folder")
         for name in self.fields.keys() & {"name", "folder", "begin_with"}:
             self.fields[name].fill("")
