@@ -8317,10 +8317,6 @@
         <translation>Pausieren</translation>
     </message>
     <message>
-        <source>Paused · step {step} of {steps}</source>
-        <translation>Pausiert · Schritt {step} von {steps}</translation>
-    </message>
-    <message>
         <source>Progress of the work on this computer</source>
         <translation>Fortschritt der Arbeit auf diesem Rechner</translation>
     </message>

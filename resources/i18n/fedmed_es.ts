@@ -8317,10 +8317,6 @@
         <translation>Pausar</translation>
     </message>
     <message>
-        <source>Paused · step {step} of {steps}</source>
-        <translation>En pausa · paso {step} de {steps}</translation>
-    </message>
-    <message>
         <source>Progress of the work on this computer</source>
         <translation>Progreso del trabajo en este ordenador</translation>
     </message>

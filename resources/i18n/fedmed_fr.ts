@@ -8317,10 +8317,6 @@
         <translation>Pause</translation>
     </message>
     <message>
-        <source>Paused · step {step} of {steps}</source>
-        <translation>En pause · pas {step} sur {steps}</translation>
-    </message>
-    <message>
         <source>Progress of the work on this computer</source>
         <translation>Avancement du travail sur cet ordinateur</translation>
     </message>

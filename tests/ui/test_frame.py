@@ -22,6 +22,7 @@ from fedmed_desktop.desktop.rounds.status import Status, status
 from fedmed_desktop.desktop.widgets import ElidedLabel, NavigationButton, Progress
 from fedmed_desktop.desktop.widgets.buttons import HelpLink
 from fedmed_desktop.desktop.work.desk import Desk
+from fedmed_desktop.desktop.work.news import Paused
 from tests.parts.scene import NOW
 from tests.ui.scenes import Stage, scenes, settle, shown
 
@@ -58,6 +59,21 @@ def words(widget: QWidget) -> list[str]:
 @pytest.mark.parametrize("show", ["rounds-demo-waits"], indirect=True)
 def test_that_a_demonstration_is_named_once_and_counts_as_a_test(show: Stage) -> None:
     assert words(part(show, Header)) == ["Demonstration", "Test", "Connected", "this computer"]
+
+
+@pytest.mark.parametrize(
+    ("show", "far"),
+    [
+        ("rounds-paused", "step 812 of 1,240"),
+        ("rounds-scoring-before", "note 41 of 330"),
+        ("rounds-downloading", "8.1 MB of 20.2 MB"),
+    ],
+    indirect=["show"],
+)
+def test_that_the_strip_says_of_paused_work_how_far_it_is_in_what_it_is_counted(show: Stage, far: str) -> None:
+    show.desk.fold([Paused(True)])
+    show.window.show_desk(show.desk, NOW)
+    assert f"Paused · {far}" in words(part(show, WorkStrip))
 
 
 @pytest.mark.parametrize("show", ["rounds-training"], indirect=True)

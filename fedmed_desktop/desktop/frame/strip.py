@@ -8,7 +8,7 @@ from datetime import datetime
 from PySide6.QtCore import QSize, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
-from ...wording import written
+from ...wording import tr, written
 from ..rounds.heading import round_line
 from ..rounds.status import Status
 from ..widgets import Bar, Button, Caption, ElidedLabel, Icon, LinkButton, Progress
@@ -76,8 +76,7 @@ class WorkStrip(Bar):
         if status.state in ("approval", "countdown"):
             return self.tr("{headline} · not sent").format(headline=status.headline)
         if desk.paused and desk.work.total:
-            done, total = written(desk.work.done), written(desk.work.total)
-            return self.tr("Paused · step {step} of {steps}").format(step=done, steps=total)
+            return " · ".join((tr("Paused"), desk.work.reached))
         if not busy:
             return status.headline
         line = work.line(now)

@@ -86,15 +86,20 @@ class Work:
             return None
         return max(0.0, pace * (self.total - last) - waited)
 
+    @property
+    def reached(self) -> str:
+        """How far it is, in what it is counted in, such as "step 812 of 1,240"; "" where nobody can say."""
+        if not self.total:
+            return ""
+        if self.phase in ("scoring_before", "scoring_after", "evaluating"):
+            return tr("note {done:,} of {total:,}").format(done=self.done, total=self.total)
+        if self.phase == "training":
+            return tr("step {done:,} of {total:,}").format(done=self.done, total=self.total)
+        return tr("{done} of {total}").format(done=amount(self.done), total=amount(self.total))
+
     def line(self, now: datetime) -> str:
         """The text of the work strip, such as "Training · step 812 of 1,240 · about 4 min left"."""
-        parts = [tr(WORDS[self.phase]) if self.busy else ""]
-        if self.total and self.phase in ("scoring_before", "scoring_after", "evaluating"):
-            parts.append(tr("note {done:,} of {total:,}").format(done=self.done, total=self.total))
-        elif self.total and self.phase == "training":
-            parts.append(tr("step {done:,} of {total:,}").format(done=self.done, total=self.total))
-        elif self.total:
-            parts.append(tr("{done} of {total}").format(done=amount(self.done), total=amount(self.total)))
+        parts = [tr(WORDS[self.phase]) if self.busy else "", self.reached]
         if (left := self.seconds_left(now)) is not None:
             parts.append(tr("{time} left").format(time=duration(left)))
         return " · ".join(part for part in parts if part)
