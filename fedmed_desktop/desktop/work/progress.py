@@ -88,7 +88,7 @@ class Work:
 
     @property
     def reached(self) -> str:
-        """How far it is, in what it is counted in, such as "step 812 of 1,240"; "" where nobody can say."""
+        """Words on how far it is, in what it is counted in: "step 812 of 1,240"; "" where nobody can say."""
         if not self.total:
             return ""
         if self.phase in ("scoring_before", "scoring_after", "evaluating"):
