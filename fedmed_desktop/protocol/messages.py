@@ -24,7 +24,7 @@ from .fields import SiteName as SiteName
 from .hosting import FromHost, ToHost
 from .masking import MaskAgreement, MaskKeys, MaskReveal, MaskShares, ToMasker
 
-VERSION = 9
+VERSION = 10
 
 # A message holds names, hashes and scalars; the specification of a large model's modules is the longest.
 MAX_MESSAGE_BYTES = 4 * 2**20

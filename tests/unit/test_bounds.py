@@ -64,4 +64,4 @@ def test_that_an_error_with_an_absurd_number_can_still_be_told(value: float) -> 
 
 def test_that_a_message_with_usual_numbers_is_taken() -> None:
     assert decode('{"type": "not_asked", "round": 3}') == NotAsked(round=3)
-    assert messages.VERSION == 9
+    assert messages.VERSION == 10
