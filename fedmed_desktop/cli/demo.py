@@ -176,7 +176,7 @@ def _print_outcome(result: DemoResult) -> None:
         for name, scores in sorted(result.fitted.items()):
             table.add_row(f"Federation, fitted to {name}{of}", *_cells(result, scores, task))
         table.add_section()
-    console = Console()
+    console = Console(markup=False, emoji=False)  # sites are called as the folders of their notes
     console.print(table)
     shared = len(result.finished.spec.shared_notes)
     notes = f"Beside {shared} bundled, public ones that all sites share, no" if shared else "No"

@@ -124,11 +124,17 @@ def _spec(path: Path | None) -> FederationSpec | None:
 def _named(paths: Sequence[Path]) -> dict[str, Path]:
     """Adapters by short names: the folder's, with the one above it where two are alike."""
     names = [path.resolve().name for path in paths]
-    if len(set(names)) < len(names) or _TAKEN & set(names):
+    if _twice(names) or _TAKEN & {name.casefold() for name in names}:
         names = [f"{path.resolve().parent.name}-{path.resolve().name}" for path in paths]
-    if len(set(names)) < len(names):
-        raise UserFacingError("evaluation.adapter_twice", name=next(n for n in names if names.count(n) > 1))
+    if twice := _twice(names):
+        raise UserFacingError("evaluation.adapter_twice", name=twice)
     return dict(zip(names, paths, strict=True))
+
+
+def _twice(names: Sequence[str]) -> str:
+    """The first name that is there twice, also where a file system does not tell capitals from small letters."""
+    alike = [name.casefold() for name in names]
+    return next((name for name, one in zip(names, alike, strict=True) if alike.count(one) > 1), "")
 
 
 def _print(

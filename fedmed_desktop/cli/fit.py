@@ -40,7 +40,7 @@ def run(argv: list[str]) -> int:
     from ..training.loading import LoadedBase
     from ..training.preparation import trainer_factory
 
-    console = Console()
+    console = Console(markup=False, emoji=False)
     base = LoadedBase(model, "nf4" if options.nf4 else None, options.threads)
     trainer = trainer_factory(base, options.notes.name, notes, options.notes, types_file=options.types_map)(spec)
     settings = FittedSettings(steps=options.steps)

@@ -86,7 +86,7 @@ def _file_handler(path: Path) -> logging.Handler:
     make_folder(path.absolute().parent)
     try:
         handler = logging.handlers.RotatingFileHandler(
-            path, maxBytes=_MOST_BYTES, backupCount=_FILES - 1, encoding="utf-8"
+            path, maxBytes=_MOST_BYTES, backupCount=_FILES - 1, encoding="utf-8", errors="backslashreplace"
         )
     except OSError as error:
         raise disk_fault(error, path) from error

@@ -99,13 +99,13 @@ class TableFace:
                 pass
 
     def _table(self) -> Table:
-        table = Table(title=self._title, title_justify="left", box=None, pad_edge=False, header_style="dim")
+        table = Table(title=escape(self._title), title_justify="left", box=None, pad_edge=False, header_style="dim")
         for column in ("Site", "Round", "Phase", "Step", "Loss", "F1", "Left", ""):
             table.add_column(column, justify="right" if column in ("Step", "Loss", "F1", "Left", "Round") else "left")
         with self._lock:
             for site, row in sorted(self._rows.items()):
                 table.add_row(
-                    site,
+                    escape(site),
                     str(row.round or ""),
                     PHASES.get(row.phase, row.phase),
                     f"{row.step} of {row.steps}" if row.phase == "training" and row.step else "",

@@ -20,6 +20,11 @@ def linked(before: str, *content: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def encodable(text: str) -> str:
+    """The text as a row can hold it: what a terminal or an account's name says need not be Unicode."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def broken(rows: Iterable[Sequence[Any]], first: str, given: int, after: int = 0) -> tuple[int, str] | None:
     """The first wrong one of chained rows (seq, *columns, hash), and what is wrong with it; None where all are whole.
 
@@ -51,6 +56,7 @@ class Chain:
 
     def append(self, connection: sqlite3.Connection, *values: object) -> str:
         """Adds a row inside the caller's transaction; returns its hash."""
+        values = tuple(encodable(one) if isinstance(one, str) else one for one in values)
         last = connection.execute(f"SELECT hash FROM {self._table} ORDER BY seq DESC LIMIT 1").fetchone()
         digest = linked(last[0] if last else self._first, *values)
         marks = ",".join("?" * (len(values) + 1))

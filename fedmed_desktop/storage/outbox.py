@@ -29,7 +29,7 @@ from ..federation.work import Entry, State
 from .audit import Audit
 from .audit_row import AuditEntry
 from .blobs import BlobStore
-from .chain import Chain, broken, damaged_row
+from .chain import Chain, broken, damaged_row, encodable
 from .database import Database, Migrations
 from .decision_audit import DecisionAudit
 from .reading import moment, parsed
@@ -255,6 +255,7 @@ class Outbox:
         Raises UserFacingError("storage.not_possible_now") where the update's state does not allow it, and
         ("storage.not_released") for a release that was not approved, or is not yet in effect.
         """
+        given = replace(given, by=encodable(given.by), reason=encodable(given.reason))
         with self._database.transaction() as connection:
             # Looked at inside the transaction: of two threads that decide at once, one is told that it is too late.
             entry = self.entry(given.sha256)

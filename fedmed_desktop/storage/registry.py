@@ -18,7 +18,7 @@ from typing import Final
 
 from ..errors import UserFacingError
 from ..federation.names import alike, site_name
-from .chain import Chain
+from .chain import Chain, encodable
 from .database import Database, Migrations
 from .ledger import LegacySite
 from .reading import moment, parsed
@@ -257,7 +257,8 @@ class Registry:
             name = invitation.site if invitation else roll.find(site).name
             member = roll.members.get(name)
             if invitation or (member and member.state != "revoked"):
-                self._add(connection, Revoked(site=name, reason=reason[:MOST_LETTERS_OF_A_REASON]), now, by)
+                why = encodable(reason)[:MOST_LETTERS_OF_A_REASON]
+                self._add(connection, Revoked(site=name, reason=why), now, by)
         if invitation and not member:
             return invitation
         return self.find(name)

@@ -110,6 +110,15 @@ def test_that_the_table_has_a_row_per_site_with_its_step_and_loss() -> None:
     assert "North" in shown and "50 of 100" in shown and "0.500" in shown and "training" in shown
 
 
+def test_that_names_in_the_table_are_shown_as_they_are() -> None:
+    console = Console(file=io.StringIO(), width=100, force_terminal=True)
+    face = TableFace("Pilot [beta] [/a]", console)
+    face.emit(STEP.model_copy(update={"site": "North [old] [/b]"}))
+    console.print(face._table())
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "Pilot [beta] [/a]" in shown and "North [old] [/b]" in shown
+
+
 def test_that_news_waits_while_somebody_is_asked() -> None:
     console = Console(file=io.StringIO(), width=120, force_terminal=False)
     face = TableFace("title", console)

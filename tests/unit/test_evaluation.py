@@ -127,6 +127,7 @@ def test_that_a_model_is_evaluated_from_the_command_line(
     said = capsys.readouterr().out
     assert "95 % interval" in said and "Files that are not read: letters.pdf." in said
     assert set(_named([tmp_path / "gold"])) == {f"{tmp_path.name}-gold"}, "gold-brat has the notes' own mentions"
+    assert {*_named([tmp_path / "a" / "Final", tmp_path / "b" / "final"])} == {"a-Final", "b-final"}, "on any disk"
     assert main([*common, "--adapter", str(tmp_path / "nowhere")]) == 2
     assert "nowhere" in capsys.readouterr().err
 

@@ -4,19 +4,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
 import pytest
 
+from fedmed_desktop.cli.logs import _file_handler
 from fedmed_desktop.cli.site import _unless_stopped
 from fedmed_desktop.clinical.readers.cache import NotesCache
 from fedmed_desktop.desktop.work.verdicts import folder_of
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation import part_actions as do
 from fedmed_desktop.site import Jobs, SiteAgent
+from fedmed_desktop.storage import BlobStore
 from fedmed_desktop.storage.outbox import Outbox
+from fedmed_desktop.storage.registry import Registry
 from tests.parts.loopback import agent
 from tests.parts.site import plan, result
 
@@ -99,3 +104,23 @@ async def test_that_a_site_ends_its_work_also_where_ctrl_c_is_no_signal(how: str
     stopped.set() if how == "signal" else task.cancel()
     assert (await asyncio.gather(task, return_exceptions=True) == [None]) == (how == "signal")
     assert ended.is_set(), "before the working thread is waited for"
+
+
+def test_that_what_is_no_unicode_is_recorded_all_the_same(tmp_path: Path) -> None:
+    odd, now = "gepr\udcfcft", datetime.now(UTC)  # as Python has bytes of a terminal or a file system in Latin-1
+    outbox = Outbox(tmp_path / "site.sqlite", BlobStore(tmp_path / "blobs"))
+    entry = outbox.put(plan(), result(plan()), now)
+    outbox.decide(do.Record(entry.sha256, "first_approved", odd, odd), now)
+    outbox.close()
+    again = Outbox(tmp_path / "site.sqlite", BlobStore(tmp_path / "blobs"))
+    assert [(one.by, one.reason) for one in again.decisions()] == [("gepr?ft", "gepr?ft")]
+    assert again.entry(entry.sha256).first_by == "gepr?ft"
+    again.close()
+    registry = Registry(tmp_path / "registry.sqlite")
+    registry.invite("A", timedelta(days=1), now, odd)
+    registry.revoke("A", now, odd, odd)
+    registry.close()
+    handler = _file_handler(tmp_path / "log")
+    handler.emit(logging.LogRecord("x", logging.INFO, "", 0, "the folder %s", (odd,), None))
+    handler.close()
+    assert json.loads((tmp_path / "log").read_text("utf-8"))["message"] == f"the folder {odd}"
