@@ -90,7 +90,8 @@ class PolicyFiles:
 
     def __call__(self) -> InForce:
         # Of the computer's file the folder too, since who may write there decides whether it is safe.
-        seen = tuple(_mark(path) for path in (self.system, self.system.resolve().parent, *self.others))
+        folder = Path(os.path.realpath(self.system)).parent
+        seen = tuple(_mark(path) for path in (self.system, folder, *self.others))
         if seen != self._seen:
             self._found = self._read()
             self._seen = seen

@@ -69,6 +69,21 @@ def test_that_a_path_that_is_none_is_a_sentence(
 @pytest.mark.parametrize(
     "arguments",
     [
+        ("--evaluate", "--model", "model", "--notes", "notes", "--adapter"),
+        (*SITE, "--model", "model", "--notes", "notes", "--data-dir", "data", "--bundle-in", "in", "--bundle-out"),
+    ],
+    ids=["adapter", "answer"],
+)
+def test_that_a_link_that_leads_to_itself_is_a_sentence(
+    here: Path, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "loop"]) == 2
+    assert "loop" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
         ("--check", "--invitation"),
         ("--evaluate", "--model", "model", "--notes", "notes", "--adapter"),
         ("--check-notes", "notes", "--no-cache", "--model"),

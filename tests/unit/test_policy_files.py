@@ -288,3 +288,9 @@ def test_that_a_folder_that_is_made_safe_counts_from_then_on(places: Places, tmp
     assert files().layers[0].fault is None
     tmp_path.chmod(0o757)
     assert files().layers[0].fault is not None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a right on Windows")
+def test_that_a_link_that_leads_nowhere_lets_nothing_leave(places: Places) -> None:
+    places.system.symlink_to(places.system.name)
+    assert "cannot be read" in said(places.files())[2]

@@ -96,7 +96,7 @@ def _annotated(document: BioCDocument, name: str) -> tuple[Note, tuple[Remark, .
 
 def _marked(document: BioCDocument, text: str, name: str) -> Marked:
     infons = {str(key): value for key, value in document.infons.items() if isinstance(value, str)}
-    marked = Marked({"id": str(document.id or "").strip() or name, "text": text})
+    marked = Marked({"id": _id(document.id) or name, "text": text})
     marked.data["patient"] = next((infons[key] for key in _PATIENT if key in infons), None)
     annotations, relations = list(document.annotations), list(document.relations)
     for passage in document.passages:
@@ -104,7 +104,7 @@ def _marked(document: BioCDocument, text: str, name: str) -> Marked:
             annotations += part.annotations
             relations += part.relations
     # Some writers count anew in each passage: such an id names no mention for certain.
-    times = Counter(str(annotation.id) for annotation in annotations)
+    times = Counter(_id(annotation.id) for annotation in annotations)
     concepts = Concepts()
     mentions = []
     for number, annotation in enumerate(annotations, 1):
@@ -114,7 +114,7 @@ def _marked(document: BioCDocument, text: str, name: str) -> Marked:
             concepts.add(named, mentions[-1])
     if untyped := len(annotations) - len(mentions):
         marked.remarks.append(Remark("annotation_not_read", "annotations without a type or place", untyped))
-    links = [_link(relation, concepts) for relation in relations]
+    links = [_link(relation, concepts, times) for relation in relations]
     ids = {mention.id for mention in mentions}
     marked.mentions = mentions
     marked.relations = [link for link in links if link and {link.head, link.tail} <= ids]
@@ -164,20 +164,34 @@ def _mention(annotation: BioCAnnotation, number: int) -> Mention | None:
     words = annotation.text if isinstance(annotation.text, str) and annotation.text else None
     start, end = min(first for first, _ in pairs), max(last for _, last in pairs)
     fragments = tuple(pairs) if len(pairs) > 1 else ()
-    return Mention(str(annotation.id or f"A{number}"), start, end, kind.strip(), words, fragments)
+    return Mention(_id(annotation.id) or f"A{number}", start, end, kind.strip(), words, fragments)
 
 
-def _link(relation: BioCRelation, concepts: Concepts) -> Link | None:
-    """A relation between two mentions, or two concepts that its infons name; one of three has no head and tail."""
+def _id(value: object) -> str:
+    """An id as a string, also where a tool counts from 0; "" where there is none."""
+    return "" if value is None else str(value).strip()
+
+
+def _link(relation: BioCRelation, concepts: Concepts, annotations: Counter[str]) -> Link | None:
+    """A relation between two mentions, or two concepts that its infons or nodes name; one of three has no head and
+    tail. `annotations`: how often each id is one of theirs.
+    """
     key = "type" if relation.infons.get("type") else "relation"
     kind = relation.infons.get(key)
     if not isinstance(kind, str) or not kind:
         return None
-    ends = [str(node.refid) for node in relation.nodes]
+    # PubTator3 names concepts in the infons; its nodes count something else than annotations.
+    roles = [_id(value.get("identifier")) for value in relation.infons.values() if isinstance(value, dict)]
+    if len(roles) == 2:
+        return concepts.nearest(roles[0], roles[1], kind)
+    ends = [_id(node.refid) for node in relation.nodes]
     if not ends:
         named = [str(value) for other, value in relation.infons.items() if other != key and str(value) in concepts]
         return concepts.nearest(named[0], named[1], kind) if len(named) == 2 else None
-    return Link(ends[0], ends[1], kind) if len(ends) == 2 else None
+    if len(ends) != 2:
+        return None
+    named_concepts = not any(annotations[end] for end in ends)
+    return concepts.nearest(ends[0], ends[1], kind) if named_concepts else Link(ends[0], ends[1], kind)
 
 
 def _whole(value: object, what: str) -> int:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Columns as CoNLL-2003 has them: a token in the first, its tag in the last; IOB1, IOB2 (BIO), BIOES and BILOU.
 
-Blank lines end sentences, `-DOCSTART-` begins a document; without it each sentence is a note. The text is the tokens
+Blank lines end sentences, `-DOCSTART-` begins a document; without it each sentence is a note. Label Studio writes one
+`-DOCSTART-` above all and a blank line behind each of its tasks: each of these is a note. The text is the tokens
 with blanks between and a line for each sentence. Rows are lines of the file.
 """
 
@@ -22,7 +23,11 @@ from .text import encoding_of
 SUFFIXES: Final = (".conll", ".bio", ".iob", ".iob2", ".bioes", ".bilou")
 _BY_CONTENT: Final = (".txt", ".tsv")
 _TAG: Final = re.compile(r"O|[BIESLUM]-.+")
+_UNTYPED: Final = re.compile(r"[BIESLUM]")
+"""A tag of a corpus with one type alone, as of the diseases of NCBI, whose name is nowhere in the file."""
 _DOCUMENT: Final = "-DOCSTART-"
+_LABEL_STUDIO: Final = ["-X-", "_"]
+"""What Label Studio has between each token and its tag."""
 _LOOKED_AT: Final = 200
 _FEW: Final = 5
 
@@ -96,8 +101,9 @@ def _in_columns(head: bytes) -> bool:
         return False
     whole = text.split("\n")[: -1 if len(head) >= rows.HEAD_BYTES else None]
     lines = [columns for line in whole[:_LOOKED_AT] if (columns := _columns(line)) and columns[0] != _DOCUMENT]
-    tagged = bool(lines) and all(len(columns) > 1 and _TAG.fullmatch(columns[-1]) for columns in lines)
-    return tagged and (len(lines) >= _FEW or any(columns[-1] != "O" for columns in lines))
+    tags = [columns[-1] if len(columns) > 1 else "" for columns in lines]
+    tagged = bool(tags) and all(_TAG.fullmatch(tag) or _UNTYPED.fullmatch(tag) for tag in tags)
+    return tagged and (len(tags) >= _FEW or any("-" in tag for tag in tags))
 
 
 def _columns(line: str) -> list[str]:
@@ -130,6 +136,8 @@ def _documents(path: Path, encoding: str, documents: bool) -> Iterator[_Document
             document.end_sentence()
         elif len(columns) < 2 or not columns[0]:
             document.refuse(number, Refused("malformed", "it lacks a token or a tag"))
+        elif _UNTYPED.fullmatch(columns[-1]):
+            document.refuse(number, Refused("malformed", "its tag names no type, as B-drug does"))
         elif not _TAG.fullmatch(columns[-1]):
             document.refuse(number, Refused("malformed", "its last column is no tag such as O, B-drug or I-drug"))
         else:
@@ -140,22 +148,24 @@ def _documents(path: Path, encoding: str, documents: bool) -> Iterator[_Document
 
 def _scheme(path: Path, encoding: str) -> tuple[Scheme, bool]:
     """Finds how entities are tagged, seen from the whole file, and whether it names its documents."""
-    documents = False
+    documents = 0
+    exported = True  # by Label Studio
     begun_inside = begun_apart = 0  # I- that begins an entity; B- where IOB1 would have written I-
     open_type = ""
     for _, line in rows.lines(path, encoding):
         columns = _columns(line) if isinstance(line, str) else []
         if len(columns) < 2 or columns[0] == _DOCUMENT:
-            documents |= bool(columns) and columns[0] == _DOCUMENT
+            documents += bool(columns) and columns[0] == _DOCUMENT
             open_type = ""
             continue
+        exported = exported and columns[1:-1] == _LABEL_STUDIO
         prefix, _, kind = columns[-1].partition("-")
         if prefix in ("E", "S", "L", "U", "M") and kind:
-            return "BIOES", documents or _names_documents(path, encoding)
+            return "BIOES", documents > 0 or _names_documents(path, encoding)
         begun_inside += prefix == "I" and kind != open_type
         begun_apart += prefix == "B" and kind != open_type
         open_type = kind
-    return "IOB1" if begun_inside and not begun_apart else "IOB2", documents
+    return "IOB1" if begun_inside and not begun_apart else "IOB2", documents > (1 if exported else 0)
 
 
 def _names_documents(path: Path, encoding: str) -> bool:

@@ -47,7 +47,7 @@ READERS: Final[tuple[Reader, ...]] = (
 SUFFIXES: Final = (
     *JSON_SUFFIXES,
     *TABLE_SUFFIXES,
-    *(".xml", ".xml.gz", ".pubtator", ".spacy"),
+    *(".xml", ".xml.gz", ".bioc", ".pubtator", ".pubtator.gz", ".spacy"),
     *(f"{suffix}{packed}" for suffix in CONLL_SUFFIXES for packed in ("", ".gz")),
     *PLAIN_SUFFIXES,
 )

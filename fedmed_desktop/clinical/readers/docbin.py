@@ -106,6 +106,6 @@ def _spans(doc: Doc, name: str) -> Marked:
     ]
     if untyped:
         marked.remarks.append(Remark("annotation_not_read", "spans without a label", len(untyped)))
-    if doc.has_annotation("ENT_IOB"):
+    if doc.has_annotation("ENT_IOB") or doc.spans:
         marked.looked_for = ENTITIES
     return marked

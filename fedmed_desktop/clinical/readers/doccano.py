@@ -20,7 +20,14 @@ def _fits(row: Row) -> bool:
     if _key_of_labels(row):
         return True
     entities = row.get("entities")
-    return isinstance(entities, list) and any(isinstance(one, dict) and "start_offset" in one for one in entities)
+    if not isinstance(entities, list):
+        return False
+    return _key_of_text(row) != "text" or any(isinstance(one, dict) and "start_offset" in one for one in entities)
+
+
+def _key_of_text(row: Row) -> str:
+    """The key of the text, which versions of 2021 wrote as `data`."""
+    return "data" if "text" not in row and isinstance(row.get("data"), str) else "text"
 
 
 def _key_of_labels(row: Row) -> str | None:
@@ -35,15 +42,16 @@ def _is_marks(value: object) -> bool:
 
 
 def _marked(row: Row, number: int) -> Marked:
-    needed(row, "text")
-    data = {"id": str(number), **fields_of(row)}
+    text = _key_of_text(row)
+    needed(row, text)
+    data = {"id": str(number), **fields_of(row), "text": row[text]}
     if key := _key_of_labels(row):
         return Marked(data, list(_from_labels(row[key], key)), looked_for=ENTITIES)
     relations = row.get("relations") or []
     if not isinstance(relations, list):
         raise Refused("malformed", "'relations' is not a list")
     mentions = [_from_entity(one, at) for at, one in enumerate(row["entities"], 1)]
-    return Marked(data, mentions, [_link(one, at) for at, one in enumerate(relations, 1)])
+    return Marked(data, mentions, [_link(one, at) for at, one in enumerate(relations, 1)], looked_for=ENTITIES)
 
 
 def _from_labels(labels: list[Any], key: str) -> Iterator[Mention]:
@@ -70,4 +78,4 @@ def _link(relation: object, number: int) -> Link:
     raise Refused("malformed", f"relation {number} lacks from_id, to_id or type")
 
 
-DOCCANO: Final = Shape("doccano", _fits, _marked, frozenset((*_LABELS, "Comments", "comments", "cats", "meta")))
+DOCCANO: Final = Shape("doccano", _fits, _marked, frozenset((*_LABELS, "data", "Comments", "comments", "cats", "meta")))

@@ -29,7 +29,7 @@ Row = dict[str, Any]
 
 def json_objects(path: Path) -> Iterator[tuple[int, Row | Refused]]:
     """Row numbers from 1 and objects, or why there is none; blank lines are counted and passed over."""
-    if path.name.removesuffix(".gz").lower().endswith(JSON):
+    if path.name.lower().removesuffix(".gz").endswith(JSON):
         yield from _values(path)
         return
     for number, line in rows.lines(path):

@@ -6,7 +6,9 @@ Of a task that several people annotated, the annotation marked as ground truth i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, Final, TypeGuard
 
 from .json_values import Row
@@ -42,7 +44,7 @@ def _marked(row: Row, number: int) -> Marked:
     links = [one for one in results if _type_of(one) == "relation"]
     if others := len(results) - len(regions) - len(links):
         remarks.append(Remark("annotation_not_read", "other controls than labels and relations", others))
-    mentions = [mention for at, region in enumerate(regions, 1) for mention in _mentions(region, at)]
+    mentions = _told_apart(mention for at, region in enumerate(regions, 1) for mention in _mentions(region, at))
     note = {**fields_of(data, "answer", "options"), "id": name_of(row.get("id", number)), "text": data[key]}
     relations = [link for at, one in enumerate(links, 1) for link in _links(one, at)]
     # An annotation that says something else of the text, such as its class, need not have looked for mentions.
@@ -112,6 +114,17 @@ def _mentions(region: dict[str, Any], number: int) -> Iterator[Mention]:
                     yield Mention(name if at == 0 else f"{name}/{at + 1}", start, end, label, known)
                 return
     raise Refused("malformed", f"region {number} lacks a number start or end, or its labels")
+
+
+def _told_apart(mentions: Iterable[Mention]) -> list[Mention]:
+    """The mentions, those of a region that two controls have labelled with ids of their own; the first keeps it."""
+    times: Counter[str] = Counter()
+    found = []
+    for mention in mentions:
+        times[mention.id] += 1
+        again = times[mention.id]
+        found.append(mention if again == 1 else replace(mention, id=f"{mention.id}/+{again}"))
+    return found
 
 
 def _are_labels(value: object) -> TypeGuard[list[str]]:

@@ -59,7 +59,7 @@ def _documents(path: Path) -> Iterator[_Document]:
         if isinstance(line, Refused):
             what = line.remark.what
             document.refused = document.refused or Refused(line.remark.code, f"line {number}: {what}")
-        elif line.strip("\r\n"):
+        elif line.strip():
             if len(document.lines) < _MOST_LINES:
                 document.lines.append((number, line.removesuffix("\n").removesuffix("\r")))
             else:

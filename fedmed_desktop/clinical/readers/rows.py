@@ -33,7 +33,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         raise UserFacingError("clinical.notes_missing", name=name)
     try:
         with path.open("rb") as raw:
-            packed = name.endswith(".gz")
+            packed = name.lower().endswith(".gz")
             if not packed and raw.read(2) == _GZIP_MAGIC:
                 raise unreadable(name, "it is compressed with gzip, but its name does not end in .gz")
             raw.seek(0)
