@@ -200,9 +200,12 @@ class InForce:
 
     @property
     def approvers(self) -> frozenset[str] | None:
-        """People who may approve today; None for anybody who sits at this site."""
-        named = ((layer.policy.approvers, layer.policy.deputy) for layer in self.layers)
-        return _common(None if names is None else with_deputies(names, those, self.day) for names, those in named)
+        """People who may approve today, whatever case the files write them in; None for anybody at this site."""
+        given = ((layer.policy.approvers, layer.policy.deputy) for layer in self.layers)
+        named = [with_deputies(names, those, self.day) for names, those in given if names is not None]
+        alike = [{name.strip().casefold() for name in names} for names in named]
+        first = (name for name in named[0] if all(name.strip().casefold() in one for one in alike)) if named else ()
+        return frozenset(first) if named else None
 
     @property
     def scalars(self) -> frozenset[str] | None:

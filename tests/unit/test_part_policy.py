@@ -140,6 +140,17 @@ def test_that_only_those_named_may_approve_and_anybody_may_keep(site: Site) -> N
     assert rows(site) == [("kept", "ann", "approvers", "5")]
 
 
+def test_that_two_files_may_write_an_approver_in_different_cases(site: Site) -> None:
+    site.set_policy(layer(approvers=["A.Lind", "r.okafor"]), layer(approvers=["a.lind", "j.berg"]))
+    entry = site.until_asked(plan())
+    assert said(site).approvers == ("A.Lind",)
+    site.decide(by="r.okafor")
+    assert warned(site) == ["policy.not_approver"]
+    site.decide(by="a.lind")
+    site.wait()
+    assert site.offered == [entry.sha256]
+
+
 def test_that_two_different_people_must_approve_and_both_are_in_the_record(site: Site) -> None:
     site.set_policy(layer(four_eyes=True))
     entry = site.until_asked(plan())
