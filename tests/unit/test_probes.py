@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fedmed_desktop.training.generation import Request, generate
     from fedmed_desktop.training.probes.budget import Budget
     from fedmed_desktop.training.probes.canaries import ALTERNATIVES, _canary, exposures, plant
-    from fedmed_desktop.training.probes.intervals import auc, auc_interval, hits_at, wilson
+    from fedmed_desktop.training.probes.intervals import auc, auc_interval, hits_at, mean_interval, wilson
     from fedmed_desktop.training.probes.membership import membership
     from fedmed_desktop.training.probes.rare_strings import invented_like, rare_strings
     from fedmed_desktop.training.probes.reader import Reader
@@ -149,6 +149,17 @@ def test_that_too_few_notes_or_too_little_time_are_said(base: BaseModel, start: 
     hurried = trainer_of(base, least_seconds=0.0, share=0.0)
     late = train(hurried, start, tmp_path / "late", plan_of(start)).evidence.probes
     assert late is not None and late.missing["membership"] == late.missing["recall"] == "no_time"
+
+
+def test_that_a_single_document_leaves_open_whether_there_is_a_leak_at_all() -> None:
+    """Drawn again and again it is always the same, which is no interval."""
+    members, others = np.array([0.9, 0.8, 0.1]), np.array([0.2, 0.3, 0.0])
+    value = auc(members, others)
+    assert auc_interval(members, others, ["a", "b", "c"], ["d"] * 3, 0) == (0.5, value)
+    assert auc_interval(others, members, ["d"] * 3, ["a", "b", "c"], 0) == (1 - value, 0.5)
+    assert mean_interval(np.array([2.0, 3.0]), ["a", "a"], 0) == (0.0, 2.5)
+    low, high = mean_interval(np.array([2.0, 3.0]), ["a", "b"], 0)
+    assert 2.0 <= low < 2.5 < high <= 3.0
 
 
 def test_that_notes_unlike_each_other_are_too_few_and_no_want_of_time(base: BaseModel, reader: Reader) -> None:

@@ -24,7 +24,12 @@ def auc(members: Floats, others: Floats) -> float:
 def auc_interval(
     members: Floats, others: Floats, of_members: Sequence[Hashable], of_others: Sequence[Hashable], seed: int
 ) -> tuple[float, float]:
-    """Percentile bootstrap; notes of one document (`of_...`) are drawn together."""
+    """Percentile bootstrap; notes of one document (`of_...`) are drawn together.
+
+    Of a single document nothing tells what another one would change: the interval then reaches to guessing, 0.5.
+    """
+    if min(len(set(of_members)), len(set(of_others))) < 2:
+        return _reaching(auc(members, others), 0.5)
     rng = np.random.Generator(np.random.PCG64(seed))
     wins = _wins(members, others)
     left, right = _draws(rng, of_members), _draws(rng, of_others)
@@ -34,7 +39,9 @@ def auc_interval(
 
 
 def mean_interval(values: Floats, groups: Sequence[Hashable], seed: int) -> tuple[float, float]:
-    """Percentile bootstrap of a mean; values of one group are drawn together."""
+    """Percentile bootstrap of a mean; values of one group are drawn together. Of a single group it reaches to 0."""
+    if len(set(groups)) < 2:
+        return _reaching(float(values.mean()), 0.0)
     weights = _draws(np.random.Generator(np.random.PCG64(seed)), groups)
     low, high = np.percentile((weights @ values) / weights.sum(1), _LEVEL)
     return float(low), float(high)
@@ -52,6 +59,10 @@ def wilson(hits: int, of: int) -> tuple[float, float]:
     middle = (share + z2 / (2 * of)) / (1 + z2 / of)
     half = _Z / (1 + z2 / of) * math.sqrt(share * (1 - share) / of + z2 / (4 * of**2))
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _reaching(value: float, nothing: float) -> tuple[float, float]:
+    return min(value, nothing), max(value, nothing)
 
 
 def _wins(members: Floats, others: Floats) -> Floats:
