@@ -10,7 +10,7 @@ from ..errors import UserFacingError
 from ..files import write_durably
 from ..storage.audit_file import AuditFile, Verdict, as_csv, as_json, verify_audit
 from ..storage.secrets import NOTE, Role, load_key
-from ..wording import told
+from ..wording import printable, told
 from .outputs import check_new
 from .parser import Parser
 
@@ -29,7 +29,7 @@ def run(argv: list[str]) -> int:
     if verdict.fault:
         print(f"Broken. {told(verdict.fault)}")
     else:
-        print("\n".join(_whole(verdict, options.against)))
+        print("\n".join(printable(line) for line in _whole(verdict, options.against)))
     if target:
         print(_exported(verdict.file, options.path, target))
     return BROKEN if verdict.fault else 0

@@ -95,13 +95,18 @@ def told(error: BaseException) -> str:
 
 
 def sentence(code: str, params: Params) -> str:
-    """The sentence of a code with its parameters; a newer peer's code has no sentence and is shown as it is.
-
-    A peer's words may hold commands to a terminal: control characters become "?".
-    """
+    """The sentence of a code with its parameters; a newer peer's code has no sentence and is shown as it is."""
     template = SENTENCES.get(code)
     text = plain(code, params) if template is None else tr(template, context="errors").format_map(_Unknown(params))
-    return "".join("?" if unicodedata.category(sign) == "Cc" and sign != "\n" else sign for sign in text)
+    return printable(text, "\n")
+
+
+def printable(text: str, but: str = "") -> str:
+    """The text with "?" for control characters: a peer's words may hold commands to a terminal, and lines of its own.
+
+    `but`: those that may stay.
+    """
+    return "".join("?" if unicodedata.category(sign) == "Cc" and sign not in but else sign for sign in text)
 
 
 class _Unknown(dict[str, str | int | float]):

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from .. import events
 from ..scores import Scores
-from . import sentence
+from . import printable, sentence
 from .figures import clock
 from .remarks import unread_sentence
 from .tasks import task_name
@@ -57,6 +57,12 @@ def closing(reason: str) -> str:
 
 def line(event: events.Event) -> str | None:
     """One plain line for a log; None for what would only fill it (steps, progress, chunks, standings)."""
+    said = _of_site(event)
+    return printable(said) if said else said
+
+
+def _of_site(event: events.Event) -> str | None:
+    """Line on what happens at a site."""
     match event:
         case events.ConnectionChanged(state="lost"):
             why = sentence(event.code or "", event.params)

@@ -335,6 +335,19 @@ def test_that_an_export_with_what_no_chain_holds_is_none(field: str, value: obje
         verify_audit(exported(tmp_path, change))
 
 
+def test_that_an_export_gives_the_terminal_no_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def change(content: dict[str, Any]) -> None:
+        before = ""
+        for entry in content["entries"]:
+            entry["owner"] = "Mercy\x1b[2J\nWhole"
+            entry["hash"] = before = linked(before, *(entry[name] for name in COLUMNS))
+        content["head"] = before
+        content["key"] = content["signature"] = ""
+
+    assert cli.main(["--verify-audit", str(exported(tmp_path, change))]) == 0
+    assert "of the site Mercy?[2J?Whole, " in capsys.readouterr().out
+
+
 def test_that_a_damaged_chain_can_be_exported_as_evidence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     chain(tmp_path)
     with closing(sqlite3.connect(tmp_path / "audit.sqlite")) as connection, connection:

@@ -110,6 +110,18 @@ def test_that_the_table_has_a_row_per_site_with_its_step_and_loss() -> None:
     assert "North" in shown and "50 of 100" in shown and "0.500" in shown and "training" in shown
 
 
+def test_that_a_coordinators_words_give_the_terminal_no_commands_and_make_no_lines(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = "Pilot\x1b[2J\x9b1A\nNorth: approved by ann"
+    joined = events.Joined(
+        site="North", round=1, federation=name, environment="test", method="fedavg", rounds=3, sites=3, types=("drug",)
+    )
+    LineFace().emit(joined)
+    said = capsys.readouterr().out
+    assert "takes part in Pilot?[2J?1A?North: approved" in said and said.count("\n") == 1
+
+
 def test_that_names_in_the_table_are_shown_as_they_are() -> None:
     console = Console(file=io.StringIO(), width=100, force_terminal=True)
     face = TableFace("Pilot [beta] [/a]", console)
