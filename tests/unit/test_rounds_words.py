@@ -52,6 +52,8 @@ def test_that_the_title_is_the_round_or_what_there_is_to_say_instead(tmp_path: P
     story.tell(standing("evaluating", number=10))
     assert title(story.desk) == "Final scores"
     assert title(MAKERS["finished"](tmp_path / "f")) == "All 10 rounds are done"
+    story.tell(standing("finished", number=3))
+    assert title(story.desk) == "The federation has finished", "its host has ended it in the third round"
     assert title(MAKERS["preparing"](tmp_path)) == title(MAKERS["gathering"](tmp_path / "g")) == "Riverside federation"
     assert title(MAKERS["connecting"](tmp_path)) == "Rounds"
 

@@ -27,6 +27,8 @@ def title(desk: Desk) -> str:
     standing = desk.standing
     rounds = standing.rounds if standing else desk.spec.rounds if desk.spec else 0
     if desk.record.final or (standing and standing.phase == "finished"):
+        if standing and standing.round < standing.rounds:  # its host has ended it
+            return tr("The federation has finished")
         return tr("All %n round(s) are done", "", rounds)
     if standing and standing.phase == "evaluating":
         return tr("Final scores")
