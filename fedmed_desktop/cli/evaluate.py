@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -123,9 +124,10 @@ def _spec(path: Path | None) -> FederationSpec | None:
 
 def _named(paths: Sequence[Path]) -> dict[str, Path]:
     """Adapters by short names: the folder's, with the one above it where two are alike."""
-    names = [path.resolve().name for path in paths]
+    places = [Path(os.path.realpath(path)) for path in paths]  # which takes any path, a link that leads to itself too
+    names = [place.name for place in places]
     if _twice(names) or _TAKEN & {name.casefold() for name in names}:
-        names = [f"{path.resolve().parent.name}-{path.resolve().name}" for path in paths]
+        names = [f"{place.parent.name}-{place.name}" for place in places]
     if twice := _twice(names):
         raise UserFacingError("evaluation.adapter_twice", name=twice)
     return dict(zip(names, paths, strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -130,7 +131,7 @@ def _checked(options: argparse.Namespace) -> _Given:
     from ..storage.bundle_file import check_place
     from ..training.model_folder import resolve_model
 
-    files = [path.resolve() for path in (options.bundle_in, options.bundle_out) if path]
+    files = [os.path.realpath(path) for path in (options.bundle_in, options.bundle_out) if path]
     if len(set(files)) == 1:
         raise UserFacingError("bundle.both")
     if files:
