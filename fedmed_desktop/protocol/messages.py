@@ -130,7 +130,7 @@ class Progress(Said):
 class OfferUpdate(Said):
     """Site: an approved update; the coordinator wants its parts next. Signed.
 
-    `plan`: hash of the plan that it answers. `approval`: hash of the approval in the site's record of decisions.
+    `plan`: hash of the plan that it answers. `approval`: of the approval in the site's record, blinded.
     `audit`: hash of the last entry in the site's audit chain.
     """
 

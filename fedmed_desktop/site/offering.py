@@ -3,16 +3,30 @@
 
 from __future__ import annotations
 
+import hashlib
+import secrets
+from typing import Final
+
 from ..federation import Plan, Update
 from ..protocol.messages import Decline, OfferUpdate
 from ..storage.audit import Audit
 from ..storage.outbox import Outbox
 
+_BLIND: Final = "blinds approvals"  # the fact in the outbox: 32 secret bytes in hex
+
 
 def offer(update: Update, attempt: int, outbox: Outbox, audit: Audit) -> OfferUpdate:
     """Offer of a released update, unsigned. Raises UserFacingError where nobody approved it."""
-    plan, approval = outbox.entry(update.sha256).plan, outbox.approval(update.sha256)
+    plan, approval = outbox.entry(update.sha256).plan, _blinded(outbox, outbox.approval(update.sha256))
     return OfferUpdate(update=update, plan=plan.sha256, attempt=attempt, approval=approval, audit=audit.head() or None)
+
+
+def _blinded(outbox: Outbox, approval: str) -> str:
+    """The approval's hash, hashed with a secret of this site: of the row's own, a name and a time could be tried out."""
+    if (secret := outbox.recall(_BLIND)) is None:
+        secret = secrets.token_hex(32)
+        outbox.remember(_BLIND, secret)
+    return hashlib.sha256(bytes.fromhex(secret + approval)).hexdigest()
 
 
 def decline(round_number: int, code: str, plan: Plan | None, attempt: int, audit: Audit) -> Decline:
