@@ -22,7 +22,7 @@ def offer(update: Update, attempt: int, outbox: Outbox, audit: Audit) -> OfferUp
 
 
 def _blinded(outbox: Outbox, approval: str) -> str:
-    """The approval's hash, hashed with a secret of this site: of the row's own, a name and a time could be tried out."""
+    """The approval's hash under a secret of this site: by the row's own, a guessed name and time could be checked."""
     if (secret := outbox.recall(_BLIND)) is None:
         secret = secrets.token_hex(32)
         outbox.remember(_BLIND, secret)

@@ -99,8 +99,9 @@ def _joined(opening: Opening, site: str, shares: dict[str, str], is_it: Callable
 
 
 def _sets(names: Sequence[str], needed: int) -> Iterator[Sequence[str]]:
-    """So many names at a time: all such sets, or where they are very many some by chance. The first ones in order would
-    nearly all have the first names in them, of whom one that is wrong would keep the sum shut.
+    """Sets of so many names: all there are, or some by chance where they are very many.
+
+    The first ones in order would nearly all have the first names in them: one wrong site could keep the sum shut.
     """
     if comb(len(names), needed) <= _MOST_TRIES:
         return combinations(names, needed)
