@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QImage, QStandardItem, QStandardItemModel
-from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QPushButton, QWidget
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QHelpEvent, QImage, QStandardItem, QStandardItemModel, QTextDocument
+from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QPushButton, QToolTip, QWidget
 from pytestqt.qtbot import QtBot
 
 from fedmed_desktop.desktop.look.theme import Appearance, active, px
@@ -186,6 +186,34 @@ def test_that_a_long_line_is_shortened_and_told_whole_in_its_tip(appearance: App
     assert label.toolTip() == "coordinator.riverside.example"
     label.resize(label.sizeHint())
     assert label.toolTip() == ""
+
+
+def test_that_a_name_with_markup_in_it_is_shown_as_it_is_in_tool_tips_too(qtbot: QtBot, read_tip: list[str]) -> None:
+    name = "<b>St. Mary</b> & <img src='file:///x'>, North"
+    label, table = ElidedLabel(name), Table("Sites")
+    model = TextTable(table)
+    model.show_texts(("Site",), [(name,)])
+    table.setModel(model)
+    for widget in (label, table):
+        qtbot.addWidget(widget)
+        widget.resize(60, 90)
+        widget.show()
+    table.setColumnWidth(0, 40)
+    place = table.visualRect(model.index(0, 0)).center()
+    table.viewportEvent(QHelpEvent(QEvent.Type.ToolTip, place, table.viewport().mapToGlobal(place)))
+    for tip in (label.toolTip(), *read_tip):
+        document = QTextDocument()
+        document.setHtml(tip)
+        assert document.toPlainText() == name
+    assert len(read_tip) == 1
+
+
+@pytest.fixture
+def read_tip(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The tool tips that tables show."""
+    read: list[str] = []
+    monkeypatch.setattr(QToolTip, "showText", lambda place, text, widget: read.append(text))
+    return read
 
 
 @pytest.mark.parametrize("scale", [1.0, 2.0])

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QWidget
 
 from ...wording import tr
 from ..widgets import Caption, Card, Sentence, Table
+from ..widgets.labels import plain_tip
 from ..widgets.table import Index
 from .layers import COLUMNS, LayerRow, Layers
 
@@ -45,7 +46,7 @@ class LayersModel(QAbstractTableModel):
             case Qt.ItemDataRole.UserRole:
                 return row.values[column]
             case Qt.ItemDataRole.ToolTipRole:
-                return row.name
+                return plain_tip(row.name)
             case Qt.ItemDataRole.AccessibleTextRole:
                 return f"{tr(COLUMNS[column])}: {row.texts[column]}"
             case _:

@@ -12,6 +12,7 @@ from ... import __version__
 from ...wording import moment, tr
 from ...wording.policy_in_force import Said
 from ..widgets import Icon, LinkButton, Sentence, Spaced, Table, TextTable
+from ..widgets.labels import plain_tip
 from ..widgets.layout import fit_rows
 from ..work.connections import Connection
 from .cards import SettingsCard
@@ -34,7 +35,7 @@ class PolicyRow(Spaced):
         lock = self.tr("{sentence} Set by your administrator.")
         self._icon.show_icon("lock" if is_locked else "dot", "dim")
         self._words.setText(lock.format(sentence=said.text) if is_locked else said.text)
-        self.setToolTip(said.path)
+        self.setToolTip(plain_tip(said.path))
 
     def text(self) -> str:
         return self._words.text()

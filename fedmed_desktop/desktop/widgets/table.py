@@ -23,6 +23,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTabl
 from ..look import theme
 from ..look.icons import icon, icon_size
 from .icon import Restyled
+from .labels import plain_tip
 
 Index = QModelIndex | QPersistentModelIndex
 ROW_PX = 35
@@ -177,7 +178,7 @@ class Table(Restyled, QTableView):
             index = self.indexAt(event.pos())
             text = str(index.data() or "")
             if self.fontMetrics().horizontalAdvance(text) + 6 > self.columnWidth(index.column()):
-                QToolTip.showText(event.globalPos(), text, self)
+                QToolTip.showText(event.globalPos(), plain_tip(text), self)
                 return True
         return super().viewportEvent(event)
 
