@@ -200,6 +200,17 @@ def _no_wait_for_disk() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def work_for_words() -> Iterator[int]:
+    """Six words cost a tenth of a second, which each connection of a test would wait for. Returns what they do cost."""
+    from fedmed_desktop import identity
+
+    with pytest.MonkeyPatch.context() as patched:
+        usual = identity._COST
+        patched.setattr(identity, "_COST", 2)
+        yield usual
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a random causal language model of 2 layers and width 32, with the demo model's tokenizer."""

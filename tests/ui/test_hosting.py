@@ -14,6 +14,7 @@ import pytest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from fedmed_desktop import identity
 from fedmed_desktop.coordinator.inviting import issue
 from fedmed_desktop.desktop.hosting import process
 from fedmed_desktop.desktop.hosting.acts import Wish, on_federation
@@ -122,9 +123,10 @@ def test_that_a_federation_is_founded_served_found_again_and_stopped(
 
 
 def test_that_its_host_invites_confirms_pauses_and_removes_and_is_told_what_is_refused(
-    program: Callable[..., Desktop], port: int, tmp_path: Path
+    program: Callable[..., Desktop], port: int, tmp_path: Path, work_for_words: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Against a real coordinator, over TLS, with a real site that waits to be confirmed."""
+    monkeypatch.setattr(identity, "_COST", work_for_words)  # as in the coordinator's process, which tells them too
     one = program()
     one.click(one.window.rounds.empty.buttons[3])
     fill(one, port)
