@@ -74,6 +74,26 @@ def test_that_a_region_of_label_studio_that_two_controls_label_is_two_mentions(t
     assert links(note) == [("Aspirin", "causes", "bleeding")]
 
 
+@pytest.mark.parametrize("words", ["Severe\\nback  pain", "Severeback pain", "Severe\nback pain"])
+def test_that_a_region_of_label_studio_over_two_lines_is_proved_by_its_words(words: str, tmp_path: Path) -> None:
+    """Its window writes a line end as a backslash and an n; version 1.4 left it out at an update."""
+    value = {"start": 4, "end": 21, "text": words, "labels": ["problem"]}
+    row = {"data": {"text": "No.\nSevere\nback  pain."}, "annotations": [{"result": [{"id": "a", "value": value}]}]}
+    (note,) = notes(read(tmp_path / "n.json", json.dumps(row)))
+    assert mentions(note) == [("problem", "Severe\nback  pain")]
+    row["data"] = {"text": "No!\nSevere\nbad  pains."}
+    (record,) = read(tmp_path / "n.json", json.dumps(row))
+    assert record.refusal and record.refusal.code == "offsets_unproved"
+
+
+def test_that_a_row_of_prodigy_with_a_name_may_be_annotated_by_several(tmp_path: Path) -> None:
+    row = {"id": "n1", "text": TEXT, "_input_hash": 7, "_task_hash": 8, "answer": "accept", "spans": []}
+    found = notes(read(tmp_path / "n.jsonl", [{**row, "_annotator_id": "a"}, {**row, "_annotator_id": "b"}]))
+    assert [(note.id, note.document) for note in found] == [("n1", "7"), ("n1.2", "7")]
+    unnamed = {key: value for key, value in row.items() if key != "_input_hash"}
+    assert read(tmp_path / "n.jsonl", [unnamed, unnamed])[1].refusal, "nothing says that they belong together"
+
+
 def test_that_each_task_in_label_studio_s_columns_is_a_note(tmp_path: Path) -> None:
     rows = "Aspirin -X- _ B-drug\nhelps -X- _ O\n\nPain -X- _ B-problem\n\n"
     found = notes(read(tmp_path / "n.conll", f"-DOCSTART- -X- O\n{rows}"))

@@ -44,8 +44,9 @@ def _marked(row: Row, number: int) -> Marked:
     links = [one for one in results if _type_of(one) == "relation"]
     if others := len(results) - len(regions) - len(links):
         remarks.append(Remark("annotation_not_read", "other controls than labels and relations", others))
-    mentions = _told_apart(mention for at, region in enumerate(regions, 1) for mention in _mentions(region, at))
-    note = {**fields_of(data, "answer", "options"), "id": name_of(row.get("id", number)), "text": data[key]}
+    text = data[key]
+    mentions = _told_apart(one for at, region in enumerate(regions, 1) for one in _mentions(region, at, text))
+    note = {**fields_of(data, "answer", "options"), "id": name_of(row.get("id", number)), "text": text}
     relations = [link for at, one in enumerate(links, 1) for link in _links(one, at)]
     # An annotation that says something else of the text, such as its class, need not have looked for mentions.
     empty = bool(row.get("annotations", row.get("completions"))) and not results
@@ -56,7 +57,7 @@ def _minimal(row: Row, number: int) -> Marked:
     """JSON-MIN has a row for each annotation of a task, and no ids of what is marked."""
     key = _key_of_text({name: value for name, value in row.items() if name not in ("created_at", "updated_at")})
     marks = [one for value in row.values() if _is_marks(value) for one in value]
-    mentions = [mention for at, mark in enumerate(marks, 1) for mention in _mentions({"value": mark}, at)]
+    mentions = [mention for at, mark in enumerate(marks, 1) for mention in _mentions({"value": mark}, at, row[key])]
     fields = fields_of(row, "answer", "options")
     task = str(name_of(row.get("id", number)))
     name = f"{task}.{row['annotation_id']}" if "annotation_id" in row else task
@@ -100,8 +101,8 @@ def _type_of(result: dict[str, Any]) -> object:
     return result.get("type", found)
 
 
-def _mentions(region: dict[str, Any], number: int) -> Iterator[Mention]:
-    """A region with several labels is as many mentions."""
+def _mentions(region: dict[str, Any], number: int, text: object) -> Iterator[Mention]:
+    """A region with several labels is as many mentions. Its line ends are written as a backslash and an n."""
     value = region.get("value")
     match value:
         case {"start": int(start), "end": int(end), **more}:
@@ -109,6 +110,8 @@ def _mentions(region: dict[str, Any], number: int) -> Iterator[Mention]:
             words = more.get("text")
             name = str(name_of(region.get("id", f"T{number}")))
             if _are_labels(labels):
+                if isinstance(words, str) and isinstance(text, str) and "\\n" not in text:
+                    words = words.replace("\\n", "\n")
                 for at, label in enumerate(labels):
                     known = words if isinstance(words, str) else None
                     yield Mention(name if at == 0 else f"{name}/{at + 1}", start, end, label, known)

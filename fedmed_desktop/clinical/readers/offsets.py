@@ -188,12 +188,13 @@ def _witnessed(text: str, witness: Witness, counting: _Counting | None, same: _S
 
 
 def _same(words: str, there: str) -> bool:
-    """Equal, but for the kind of blanks (formats of one line per mention cannot keep a line end) and composition."""
+    """Equal, but for blanks and composition: formats of one line per mention cannot keep a line end, and some versions
+    of Label Studio leave it out."""
     return words == there or _plain(words) == _plain(there)
 
 
 def _plain(words: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", words).split())
+    return "".join(unicodedata.normalize("NFC", words).split())
 
 
 def _found_nearby(text: str, mention: Mention) -> Mention | None:

@@ -2,7 +2,7 @@
 """Rows of Prodigy: `spans` in the text, `relations` between them, and what the annotator thought of the row.
 
 Only accepted rows are read. Prodigy repeats a text for each of its annotators and gives rows no name of their own, so a
-row's number is its id, and the text's hash says which rows belong together.
+row's number is its id, or ends it where a name is repeated, and the text's hash says which rows belong together.
 """
 
 from __future__ import annotations
@@ -93,4 +93,4 @@ def _tokens(row: Row) -> Iterator[Witness]:
                 yield Witness(start, end, words)
 
 
-PRODIGY: Final = Shape("Prodigy", _fits, _marked, frozenset(_READ))
+PRODIGY: Final = Shape("Prodigy", _fits, _marked, frozenset(_READ), repeats=True)

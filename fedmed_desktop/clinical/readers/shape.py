@@ -26,6 +26,7 @@ _SPLITS: Final[Mapping[str, Literal["train", "validation", "test"]]] = {
 _LOOKED_AT: Final = 20
 _SHOWN_KEYS: Final = 10
 SHOWN_KEY_LENGTH: Final = 30
+_LONGEST_ID: Final = 180
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Shape:
     marked: Callable[[Row, int], Marked]
     reads: frozenset[str]
     """The keys that are read, or known to say nothing about the note."""
+    repeats: bool = False
+    """True where a row with an id that was there before is by another annotator: it gets its number as well."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ class JsonReader:
         shape = self._shape(row)
         marked = shape.marked(row, number)
         note, remarks = annotated(marked)
+        if shape.repeats and note.document is not None and note.id in seen:
+            note = note.model_copy(update={"id": f"{note.id[:_LONGEST_ID]}.{number}"})
         once(note, number, seen)
         others = sorted(row.keys() - shape.reads - Note.model_fields.keys() - {"split"})
         unread = tuple(Remark("key_not_read", key[:SHOWN_KEY_LENGTH]) for key in others[:100])
