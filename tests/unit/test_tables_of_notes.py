@@ -137,6 +137,7 @@ def test_that_a_number_for_an_answer_is_refused_since_copies_count_it_from_0_and
     "cell",
     [
         *("E11.9; i10", "E119,I10", "E11.9|I10", "E11.9 I10", '["E11.9", "I10"]', "E11.9\nI10;"),
+        *("E11.9 I10; E11.9", "E11.9\u00a0; I10"),
         *("['E11.9', 'I10']", "['E11.9' 'I10']"),  # as pandas and numpy write a list
     ],
 )

@@ -158,16 +158,16 @@ class _Table:
     def _codes(self, value: object, marked: Marked) -> list[str] | None:
         """ICD-10-CM codes, dotted; None for an empty cell, which does not say that there are none."""
         found = value if isinstance(value, list) else _listed(cell(value), _BETWEEN_CODES)
-        parts = [_bare(cell(part)) for part in found]
-        if len(parts) == 1 and all(_CODE.fullmatch(_bare(word)) for word in parts[0].split()):
-            parts = [_bare(word) for word in parts[0].split()]
-        codes, strange = [], 0
-        for part in parts:
-            match = _CODE.fullmatch(part)
-            if match:
-                codes.append(f"{match[1]}.{match[2]}" if match[2] else match[1])
+        codes: list[str] = []
+        strange = 0
+        for part in filter(None, (_bare(cell(one)) for one in found)):
+            # Blanks alone may stand between codes, but not everything between blanks is one.
+            matches = [_CODE.fullmatch(_bare(word)) for word in part.split()]
+            there = [match for match in matches if match]
+            if len(there) == len(matches):
+                codes += (f"{match[1]}.{match[2]}" if match[2] else match[1] for match in there)
             else:
-                strange += bool(part)
+                strange += 1
         if strange:
             marked.remarks.append(
                 Remark("annotation_not_read", f"{self.columns.codes}: not an ICD-10-CM code", strange)
