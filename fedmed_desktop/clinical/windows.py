@@ -58,7 +58,7 @@ def split_note(note: Note, max_chars: int, overlap: int = 0) -> list[Window]:
         forbidden[entity.start + 1 : entity.end] = b"\x01" * (entity.end - entity.start - 1)
     ends = [end for end in sentence_ends(note.text) if not forbidden[end]]
     cuts = _Cuts(note.text, max_chars, set(ends), forbidden)
-    starts = [start for end in ends if not forbidden[start := _next_word(note.text, end)]] if overlap else []
+    starts = [start for start in _sentence_starts(note.text, ends) if not forbidden[start]] if overlap else []
     parts = Parts(note)
     windows: list[Window] = []
     start = _next_word(note.text, 0)
@@ -120,6 +120,15 @@ def _disagreeing(
     left = [span for span in mine if span.end > other.offset and span not in knows]
     right = [span for span in theirs if span.start < one.end and span not in known]
     return [(m, t) for m in left for t in right if m.start < t.end and t.start < m.end]
+
+
+def _sentence_starts(text: str, ends: Iterable[int]) -> list[int]:
+    """Where a word follows a sentence's end, each place once: empty lines, which are ends too, are passed over once."""
+    starts = [0]
+    for end in ends:
+        if end > starts[-1]:
+            starts.append(_next_word(text, end))
+    return starts[1:]
 
 
 def _next_word(text: str, start: int) -> int:

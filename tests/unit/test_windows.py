@@ -80,6 +80,13 @@ def test_that_an_overlap_as_long_as_a_window_is_refused() -> None:
         split_note(bare(TEXT), 10, overlap=10)
 
 
+@pytest.mark.parametrize("line", ["\r\n", "\n "])
+def test_that_any_number_of_empty_lines_is_passed_over_at_once(line: str) -> None:
+    """The time was the square of their number: minutes for these."""
+    windows = split_note(Note(id="n", text=f"No pain.{line * 30_000}No cough."), 800, 100)
+    assert [window.note.text for window in windows] == ["No pain.", "No cough."]
+
+
 def test_that_no_window_only_repeats_the_one_ahead() -> None:
     long = "A b. C d. E f. " + "word " * 40
     windows = split_note(bare(long), 50, overlap=49)
