@@ -341,6 +341,17 @@ def test_that_what_was_typed_is_there_again_when_somebody_comes_back_to_the_form
     assert (typed.rounds, typed.port, typed.name) == ("20", str(port), "Riverside federation")
 
 
+def test_that_what_is_hosted_here_is_found_again_where_another_federation_is_not(
+    program: Callable[..., Desktop], tmp_path: Path, port: int
+) -> None:
+    """The folder of a host of a federation that is served elsewhere has gone since the last start."""
+    one = program()
+    hosted = Hosted(name="Riverside federation", folder=tmp_path / "hosted", port=port, public=f"127.0.0.1:{port}",
+                    environment="test", network=False)  # fmt: skip
+    one.window.hosts.restore(hosted, tmp_path / "gone")
+    assert page(one).hosted == hosted and page(one).title.text() == "Riverside federation"
+
+
 def test_that_a_process_of_another_program_is_not_taken_for_the_coordinator(tmp_path: Path) -> None:
     own = psutil.Process()
     hosted = Hosted(

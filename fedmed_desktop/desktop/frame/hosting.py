@@ -98,6 +98,8 @@ class Hosting(QObject):
         except UserFacingError as error:
             self._window.say(told(error))
             self._window.let_host(self._hosted is not None)
+            if self._hosted is not None:
+                self.page.show_hosted(self._hosted)
             return
         self._overseen = folder
         self.overseen.emit(folder)
