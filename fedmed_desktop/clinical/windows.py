@@ -123,7 +123,7 @@ def _disagreeing(
 
 
 def _sentence_starts(text: str, ends: Iterable[int]) -> list[int]:
-    """Places where a word follows a sentence's end, each once: empty lines, which are ends too, are passed over once."""
+    """Places where a word follows a sentence's end, each once; empty lines, which are ends too, take no time."""
     starts = [0]
     for end in ends:
         if end > starts[-1]:
