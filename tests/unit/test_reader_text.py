@@ -47,6 +47,14 @@ def test_that_a_few_accents_far_down_in_a_long_text_are_enough() -> None:
     assert (found == text, remark.what) == (True, "cp1252")
 
 
+def test_that_an_accent_at_the_very_end_of_a_long_text_is_no_cut_off_character() -> None:
+    text = "Blood pressure normal.\n" * 1000 + "Herzlicher Gruß"
+    found, (remark,) = decoded(text.encode("cp1252"))
+    assert (found == text, remark.what) == (True, "cp1252")
+    with pytest.raises(ValueError, match="is not UTF-8"):
+        decoded(f"Größe {text}".encode()[:-1])
+
+
 def test_that_a_long_line_before_the_first_accents_takes_no_time() -> None:
     """The time was the square of the line's length: hours for a megabyte."""
     text = "Blood pressure normal. " * 100_000 + "\n" + GERMAN * 4

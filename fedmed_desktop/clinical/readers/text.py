@@ -40,7 +40,7 @@ def decoded(data: bytes) -> tuple[str, list[Remark]]:
 
     Raises ValueError, its message ends a sentence, where the bytes are no text.
     """
-    encoding, guessed = encoding_of(data)
+    encoding, guessed = encoding_of(data, whole=True)
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -50,8 +50,11 @@ def decoded(data: bytes) -> tuple[str, list[Remark]]:
     return text, [Remark("encoding_guessed", named(encoding))] if guessed else []
 
 
-def encoding_of(data: bytes) -> tuple[str, bool]:
-    """The codec that reads these bytes, and whether it had to be guessed: certain are UTF-8 and byte order marks."""
+def encoding_of(data: bytes, whole: bool = False) -> tuple[str, bool]:
+    """The codec that reads these bytes, and whether it had to be guessed: certain are UTF-8 and byte order marks.
+
+    `whole`: they are a whole file, and not the beginning of one.
+    """
     marked = next((codec for mark, codec in _MARKS if data.startswith(mark)), None)
     if marked:
         return marked, False
@@ -61,8 +64,10 @@ def encoding_of(data: bytes) -> tuple[str, bool]:
         data.decode("utf-8")
         return "utf-8", False
     except UnicodeDecodeError as error:
-        if error.end == len(data) and error.reason == "unexpected end of data" and len(data) >= _SAMPLE:
-            return "utf-8", False  # a sample that ends inside a character; a whole file so damaged is refused later
+        ends_inside = error.end == len(data) and error.reason == "unexpected end of data" and len(data) >= _SAMPLE
+        # A sample may end inside a character; a whole file so damaged is refused later, unless it never was UTF-8.
+        if ends_inside and not (whole and data[: error.start].isascii()):
+            return "utf-8", False
     if b"\x00" in data:
         raise ValueError("it holds zero bytes: this is not a text file")
     return _guess(data), True
