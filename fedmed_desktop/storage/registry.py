@@ -105,7 +105,7 @@ class Registry:
         time = now.astimezone(UTC).isoformat()
         self._seen = None  # read again once the transaction has ended, in whichever way
         self._chain.append(connection, time, by, event.model_dump_json())
-        _LOG.info("%s: %s is %s", by, event.site, event.event)
+        _LOG.info("%s: %s is %s", encodable(by), event.site, event.event)
 
     def _import(self, sites: Iterable[LegacySite]) -> None:
         sites = tuple(sites)

@@ -106,7 +106,8 @@ async def test_that_a_site_ends_its_work_also_where_ctrl_c_is_no_signal(how: str
     assert ended.is_set(), "before the working thread is waited for"
 
 
-def test_that_what_is_no_unicode_is_recorded_all_the_same(tmp_path: Path) -> None:
+def test_that_what_is_no_unicode_is_recorded_all_the_same(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     odd, now = "gepr\udcfcft", datetime.now(UTC)  # as Python has bytes of a terminal or a file system in Latin-1
     outbox = Outbox(tmp_path / "site.sqlite", BlobStore(tmp_path / "blobs"))
     entry = outbox.put(plan(), result(plan()), now)
@@ -120,6 +121,7 @@ def test_that_what_is_no_unicode_is_recorded_all_the_same(tmp_path: Path) -> Non
     registry.invite("A", timedelta(days=1), now, odd)
     registry.revoke("A", now, odd, odd)
     registry.close()
+    assert "gepr?ft: A is revoked" in caplog.messages
     handler = _file_handler(tmp_path / "log")
     handler.emit(logging.LogRecord("x", logging.INFO, "", 0, "the folder %s", (odd,), None))
     handler.close()
