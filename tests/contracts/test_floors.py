@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.parts.sources import Check, Source, modules, offenders
+from tests.parts.sources import Check, Source, files, modules, offenders
 
 FLOORS = {
     "arrays": 0, "bounds": 0, "errors": 0, "events": 0, "files": 0, "identity": 0, "resources": 0,
@@ -46,6 +46,7 @@ APART = {("lab", "coordinator")}
 
 TORCH = frozenset({"torch", "transformers", "peft", "bitsandbytes", "accelerate", "tokenizers"})
 QT = frozenset({"PySide6", "pyqtgraph", "shiboken6"})
+SLOW_TO_LOAD = TORCH - {"tokenizers"} | {"matplotlib", "pandas", "scipy", "spacy"}
 AT_HOME = {"training": TORCH, "desktop": QT}  # who may import them
 MAY_LOAD = {
     "training": TORCH,
@@ -118,6 +119,17 @@ def absolute(source: Source) -> Iterator[str]:
             yield f"line {node.lineno}: the import is not relative"
 
 
+def before_any_test(source: Source) -> Iterator[str]:
+    """Imports at the top of a test's module: every process of a run collects all tests, and needs torch for few."""
+    later = ast.If | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    now = [node for node in ast.iter_child_nodes(source.nodes[0]) if not isinstance(node, later)]
+    top = {getattr(node, "lineno", 0) for statement in now for node in ast.walk(statement)}
+    for line, module in source.imports:
+        if line in top and module.partition(".")[0] in SLOW_TO_LOAD:
+            yield f"line {line}: write it under TYPE_CHECKING: {module}"
+
+
+TESTS = [found for found in files(".py") if found.name.startswith("tests/")]
 PURE_MODULES = [
     module
     for module in MODULES
@@ -129,6 +141,7 @@ CHECKS: dict[Check, list[Source]] = {
     trainers: MODULES,
     impurities: PURE_MODULES,
     absolute: MODULES,
+    before_any_test: TESTS,
 }
 
 
@@ -157,6 +170,7 @@ def test_that_no_module_breaks_a_rule(check: Check) -> None:
         (impurities, "federation/rounds.py", "datetime.now()"),
         (absolute, "site/agent.py", "import fedmed_desktop.lora"),
         (absolute, "site/agent.py", "from fedmed_desktop import lora"),
+        (before_any_test, "training/loop.py", "import torch"),
     ],
 )
 def test_that_the_check_sees_it(check: Check, name: str, line: str) -> None:

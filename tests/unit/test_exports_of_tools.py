@@ -6,15 +6,17 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import spacy
-from spacy.tokens import Doc, DocBin, Span
 
 from fedmed_desktop.clinical import Note, read_notes
 from fedmed_desktop.clinical.reader import split_path
 from fedmed_desktop.clinical.readers import Record, reader_for
+
+if TYPE_CHECKING:
+    import spacy
+    from spacy.tokens import Doc, DocBin, Span
 
 TEXT = "Aspirin, then bleeding."
 

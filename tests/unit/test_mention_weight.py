@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
-from torch.nn import functional
 
 from fedmed_desktop.clinical import Entity, Note, mention_starts
 from fedmed_desktop.clinical.notes import Relation
@@ -18,14 +16,19 @@ from fedmed_desktop.federation import TrainingSettings
 from fedmed_desktop.federation.plan import Plan
 from fedmed_desktop.lora import Adapter
 from fedmed_desktop.lora.base_model import decoder_linears
-from fedmed_desktop.training import label_loss, loop
-from fedmed_desktop.training.base import BaseModel
-from fedmed_desktop.training.batches import Batch, Encoder, Example, collate
-from fedmed_desktop.training.checkpoints import Checkpoint
-from fedmed_desktop.training.device import choose_device
-from fedmed_desktop.training.gradients import Work, order, share_of
-from fedmed_desktop.training.label_loss import label_losses
 from fedmed_desktop.wording import told
+
+if TYPE_CHECKING:
+    import torch
+    from torch.nn import functional
+
+    from fedmed_desktop.training import label_loss, loop
+    from fedmed_desktop.training.base import BaseModel
+    from fedmed_desktop.training.batches import Batch, Encoder, Example, collate
+    from fedmed_desktop.training.checkpoints import Checkpoint
+    from fedmed_desktop.training.device import choose_device
+    from fedmed_desktop.training.gradients import Work, order, share_of
+    from fedmed_desktop.training.label_loss import label_losses
 
 TYPES = ("drug", "problem")
 TEXT = "Aspirin for pain, p < 0.05."
@@ -37,7 +40,10 @@ NOTE = Note(
         Entity(id="T2", start=12, end=16, type="problem", text="pain"),
     ),
 )
-CPU = torch.device("cpu")
+
+
+def cpu() -> torch.device:
+    return torch.device("cpu")
 
 
 @pytest.fixture
@@ -78,7 +84,7 @@ def test_that_modifiers_are_marked_likewise() -> None:
 
 def test_that_the_loss_counts_them_so_often(base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [example(base), example(base, "json")]
-    plain, weighted = collate(rows, "answer", CPU), collate(rows, "answer", CPU, 3.0)
+    plain, weighted = collate(rows, "answer", cpu()), collate(rows, "answer", cpu(), 3.0)
     logits = base.selected_logits(plain.predicts, input_ids=plain.tokens, use_cache=False)
     each = functional.cross_entropy(logits, plain.labels, reduction="none")
     marks = weighted.weights
@@ -91,13 +97,13 @@ def test_that_the_loss_counts_them_so_often(base: BaseModel, monkeypatch: pytest
 
 
 def test_that_a_weight_of_one_leaves_training_and_plans_as_they_were(base: BaseModel) -> None:
-    assert collate([example(base)], "answer", CPU, 1.0).weights is None
+    assert collate([example(base)], "answer", cpu(), 1.0).weights is None
     assert "mention_weight" not in TrainingSettings(steps=1).model_dump_json()
     assert "mention_weight" in TrainingSettings(steps=1, mention_weight=3).model_dump_json()
 
 
 def test_that_other_processes_get_the_weights_of_their_share(base: BaseModel) -> None:
-    batches = [collate([example(base)], "answer", CPU, 3.0), collate([example(base, "json")], "answer", CPU, 3.0)]
+    batches = [collate([example(base)], "answer", cpu(), 3.0), collate([example(base, "json")], "answer", cpu(), 3.0)]
     values, tensors = order(Work(batches, 60, 200, 1.0), [[0], [1]], False)
     (theirs,) = share_of(1, values, tensors).batches
     assert isinstance(theirs, Batch) and theirs.weights is not None and batches[1].weights is not None

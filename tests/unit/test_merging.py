@@ -6,17 +6,21 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from fedmed_desktop.lora import Adapter, Module
 from fedmed_desktop.lora.base_model import decoder_linears
-from fedmed_desktop.training.merging import write_merged
-from fedmed_desktop.training.preparation import LoadedBase
 from tests.parts.told import told_as
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from fedmed_desktop.training.merging import write_merged
+    from fedmed_desktop.training.preparation import LoadedBase
 
 
 def adapter_of(model: Path, rank: int = 2) -> Adapter:

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from fedmed_desktop.errors import UserFacingError
 from fedmed_desktop.federation.combine import Term, combine_factors
@@ -36,6 +36,9 @@ from fedmed_desktop.lora import Adapter, Module
 from tests.parts.federation import INITIAL, SHAPES, moved
 from tests.parts.masking import HOW, LAYOUT, SESSION, Run, Site, Step, average, drawing
 from tests.parts.told import told_as
+
+if TYPE_CHECKING:
+    from scipy import stats
 
 STEPS: list[Step] = ["keys", "shares", "upload", "agree", "reveal"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from fedmed_desktop.federation import FederationSpec, Plan
 from fedmed_desktop.federation.accounting import Steps
@@ -26,6 +26,9 @@ from fedmed_desktop.wording.whole_sites import whole_sites
 from tests.parts.federation import INITIAL, SHAPES, moved, small_spec
 from tests.parts.masked_rounds import MaskedFederation
 from tests.parts.told import told_as
+
+if TYPE_CHECKING:
+    from scipy import stats
 
 HOW = Masking(clip=0.5, largest_weight=1000, threshold=0.5, bits=24, noise_multiplier=2.0)
 LAYOUT = Layout.of(INITIAL.sha256, SHAPES, ("A", "B"), 2, HOW)

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from fedmed_desktop.clinical import Note, Span, build_answer
 from fedmed_desktop.clinical.tasks import Entities
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
+if TYPE_CHECKING:
     from transformers import AutoTokenizer
 
     from fedmed_desktop.training.batches import Encoder
