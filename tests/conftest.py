@@ -201,7 +201,7 @@ def _no_wait_for_disk() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def work_for_words() -> Iterator[int]:
+def _words_at_once() -> Iterator[int]:
     """Six words cost a tenth of a second, which each connection of a test would wait for. Returns what they do cost."""
     from fedmed_desktop import identity
 
@@ -209,6 +209,14 @@ def work_for_words() -> Iterator[int]:
         usual = identity._COST
         patched.setattr(identity, "_COST", 2)
         yield usual
+
+
+@pytest.fixture
+def words_cost_work(_words_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a test that compares six words with those of a program that it has started."""
+    from fedmed_desktop import identity
+
+    monkeypatch.setattr(identity, "_COST", _words_at_once)
 
 
 @pytest.fixture(scope="session")

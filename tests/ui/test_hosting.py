@@ -14,7 +14,6 @@ import pytest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from fedmed_desktop import identity
 from fedmed_desktop.coordinator.inviting import issue
 from fedmed_desktop.desktop.hosting import process
 from fedmed_desktop.desktop.hosting.acts import Wish, on_federation
@@ -122,11 +121,11 @@ def test_that_a_federation_is_founded_served_found_again_and_stopped(
     second.close()  # nothing runs, so that nothing is asked
 
 
+@pytest.mark.usefixtures("words_cost_work")
 def test_that_its_host_invites_confirms_pauses_and_removes_and_is_told_what_is_refused(
-    program: Callable[..., Desktop], port: int, tmp_path: Path, work_for_words: int, monkeypatch: pytest.MonkeyPatch
+    program: Callable[..., Desktop], port: int, tmp_path: Path
 ) -> None:
     """Against a real coordinator, over TLS, with a real site that waits to be confirmed."""
-    monkeypatch.setattr(identity, "_COST", work_for_words)  # as in the coordinator's process, which tells them too
     one = program()
     one.click(one.window.rounds.empty.buttons[3])
     fill(one, port)

@@ -228,6 +228,7 @@ def try_it(one: Desktop, hand: Hand) -> None:
     assert page.sides["right"].text.toPlainText() == NOTE
 
 
+@pytest.mark.usefixtures("words_cost_work")
 def test_that_a_site_goes_from_the_first_start_to_the_final_adapter_by_mouse_and_keys(
     qtbot: QtBot, qapp: QApplication, tmp_path: Path, tiny_model: Path, host: Coordinator,
     partners: list[PartnerProcess],

@@ -8,7 +8,6 @@ import hashlib
 import pytest
 from mnemonic import Mnemonic
 
-from fedmed_desktop import identity
 from fedmed_desktop.identity import PrivateKey, canonical, fingerprint, is_signed, phrase, verify
 from tests.parts.told import told_as
 
@@ -56,12 +55,10 @@ def test_the_phrase_is_six_words_that_both_sides_find() -> None:
     assert words != phrase(ONE.public, PrivateKey.new().public)
 
 
-def test_that_each_set_of_keys_whose_words_are_tried_costs_work(
-    work_for_words: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("words_cost_work")
+def test_that_each_set_of_keys_whose_words_are_tried_costs_work() -> None:
     """A plain hash let a coordinator that makes up two sites for each real one find equal words in hours: it needs only
     two sets of its choice that agree, not a second one for a given set."""
-    monkeypatch.setattr(identity, "_COST", work_for_words)
     one, other = PrivateKey.new().public, PrivateKey.new().public
     keys = bytes.fromhex("".join(sorted([one, other])))
     slow = hashlib.scrypt(keys, salt=b"fedmed-desktop phrase", n=2**14, r=8, p=1, dklen=32)
