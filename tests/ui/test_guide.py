@@ -42,6 +42,12 @@ def test_that_every_page_opens(guide: GuideDialog, page: str) -> None:
     assert guide_title(page) in guide.text.accessibleName()
 
 
+def test_that_the_search_is_made_while_the_window_opens_and_not_while_somebody_types(guide: GuideDialog) -> None:
+    guide_module.guide_search.cache_clear()
+    guide.open_at("rounds")
+    assert guide_module.guide_search.cache_info().currsize == 1
+
+
 @pytest.mark.parametrize("page", [*PAGES, *UNDER])
 def test_that_links_resolve_to_pages_and_pages_are_short(page: str) -> None:
     text = guide_text(page)

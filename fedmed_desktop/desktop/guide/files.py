@@ -65,5 +65,5 @@ def guide_picture(name: str) -> Path:
 
 @cache
 def guide_search() -> GuideSearch:
-    """Search in all pages, made at the first word that somebody looks for: 20 ms of processor."""
+    """Search in all pages, made when the guide is first opened: 20 ms of processor."""
     return GuideSearch({page: guide_text(page) for page in (*PAGES, *UNDER)})

@@ -114,6 +114,7 @@ class GuideDialog(QDialog):
         if not self.contents.count():  # nothing is read before somebody wants it
             self.contents.addItems([guide_title(page) for page in PAGES])
             self._fit()
+            guide_search()  # while a window opens anyway, not between two letters that somebody types
         if not self.isVisible():
             self.search.line.clear()
         self._turn(page if page in (*PAGES, *UNDER) else PAGES[0])
