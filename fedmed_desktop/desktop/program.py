@@ -268,7 +268,7 @@ class Program(QObject):
 
     @Slot()
     def _leave(self) -> None:
-        self.leaving.left = self.desk.session
+        self.leaving.left_session = self.desk.session
         if not self.desk.is_demo:
             self.memory.leaves()
         self.engine.end_session()

@@ -34,14 +34,21 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
 
 
-@pytest.mark.parametrize("mode", NEW)
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [(one, f". Choose another name after {one[-1]}") for one in NEW.values()]
+    + [(one, " and is not an earlier carried round") for one in CARRIED.values()],
+    ids=[*NEW, *CARRIED],
+)
 @pytest.mark.parametrize("there", ["file.json", "folder.json/file"])
-def test_that_nothing_is_written_over(mode: str, there: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_nothing_is_written_over(
+    command: tuple[str, ...], said: str, there: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     Path(there).parent.mkdir(exist_ok=True)
     Path(there).write_text("a person's", "utf-8")
     target = there.partition("/")[0]
-    assert main([*NEW[mode], target]) == 2
-    assert f"{target} is there already. Choose another name after {NEW[mode][-1]}" in capsys.readouterr().err
+    assert main([*command, target]) == 2
+    assert f"{target} is there already{said}" in capsys.readouterr().err
     assert Path(there).read_text("utf-8") == "a person's"
 
 
@@ -50,17 +57,6 @@ def test_that_an_empty_folder_will_do(mode: str, capsys: pytest.CaptureFixture[s
     Path("empty.json").mkdir()
     assert main([*NEW[mode], "empty.json"]) == 2
     assert "is there already" not in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("mode", CARRIED)
-@pytest.mark.parametrize("there", ["file", "folder/file"])
-def test_that_a_carried_round_replaces_nothing_else(mode: str, there: str, capsys: pytest.CaptureFixture[str]) -> None:
-    Path(there).parent.mkdir(exist_ok=True)
-    Path(there).write_text("a person's", "utf-8")
-    target = there.partition("/")[0]
-    assert main([*CARRIED[mode], target]) == 2
-    assert f"{target} is there already and is not an earlier carried round" in capsys.readouterr().err
-    assert Path(there).read_text("utf-8") == "a person's"
 
 
 @pytest.mark.parametrize("mode", CARRIED)

@@ -28,7 +28,7 @@ class Leaving(QObject):
         self._window, self._desk, self._memory, self._presence = window, desk, memory, presence
         self._asking = Asking(window)
         self._begins: Callable[[], None] = lambda: None
-        self.left: object = None  # the session that the person has ended
+        self.left_session: object = None  # which the person has left, and which may take a while to end
         window.closing.connect(self.ask_close)
         window.quit_requested.connect(self.ask_quit)
         window.leave_requested.connect(self.ask_leave)
@@ -85,7 +85,7 @@ class Leaving(QObject):
     def ask_begin(self, begin: Callable[[], None]) -> None:
         """Begins a session; where that ends another one, or a fitting, once the person has confirmed it."""
         self._begins = begin
-        goes_on = self._desk.running and self._desk.session is not self.left
+        goes_on = self._desk.running and self._desk.session is not self.left_session
         if words := about_leaving(self._desk) if goes_on else about_beginning(self._desk):
             question = self._asking.ask(words)
             if goes_on:
